@@ -1,0 +1,15 @@
+//! The vocabulary that every part of the proxy shares: message heads, headers, frames, response
+//! flags and failures. It owns plain data and contracts; it knows no codec, no socket and no
+//! config text.
+
+pub mod flags;
+pub mod headers;
+pub mod message;
+pub mod names;
+pub mod text;
+
+pub use flags::{ResponseFlag, ResponseFlags};
+pub use headers::Headers;
+pub use http::{HeaderName, HeaderValue, Method, StatusCode};
+pub use message::{Frame, Protocol, RequestHead, ResponseHead, Scheme};
+pub use text::Text;

@@ -1,0 +1,1 @@
+//! HTTP/2, both directions, over the h2 crate.
