@@ -1,1 +1,3 @@
-//! Placeholder crate root.
+//! Envoy v3 configuration: text to spans, to checked protobuf, to a validated immutable model.
+
+pub mod model;

@@ -1,0 +1,196 @@
+//! `envoy.config.cluster.v3.Cluster`.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    address::Address,
+    bootstrap::Locality,
+    hcm::{CommonOptions, Http1Options, Http2Options},
+    listener::{SocketOption, TcpKeepalive},
+};
+
+/// Settings of one cluster.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// `name`
+    pub name: Arc<str>,
+    /// `alt_stat_name`, else the name.
+    pub stat_name: String,
+    /// How hosts are found.
+    pub discovery: Discovery,
+    /// `connect_timeout` (5 s)
+    pub connect_timeout: Duration,
+    /// `per_connection_buffer_limit_bytes` (1 MiB)
+    pub per_connection_buffer_limit: usize,
+    /// Load balancing.
+    pub lb: LbPolicy,
+    /// `common_lb_config.healthy_panic_threshold` in percent (50).
+    pub healthy_panic_threshold: f64,
+    /// Endpoints as configured.
+    pub endpoints: Vec<LocalityEndpoints>,
+    /// Circuit breakers of the default priority.
+    pub breakers_default: Breakers,
+    /// Circuit breakers of the high priority.
+    pub breakers_high: Breakers,
+    /// Protocol towards the hosts.
+    pub protocol: UpstreamProtocol,
+    /// Options common to HTTP/1 and HTTP/2 (upstream defaults: idle 1 h).
+    pub common: CommonOptions,
+    /// HTTP/1 options.
+    pub http1: Http1Options,
+    /// HTTP/2 options.
+    pub http2: Http2Options,
+    /// DNS settings of STRICT_DNS and LOGICAL_DNS.
+    pub dns: Dns,
+    /// `upstream_bind_config.source_address`
+    pub bind_address: Option<std::net::SocketAddr>,
+    /// `upstream_bind_config.socket_options`
+    pub socket_options: Vec<SocketOption>,
+    /// `upstream_connection_options.tcp_keepalive`
+    pub tcp_keepalive: Option<TcpKeepalive>,
+    /// `load_assignment.policy.drop_overloads`: percent of requests to drop.
+    pub drop_overload_percent: f64,
+    /// `load_assignment.policy.overprovisioning_factor` (140)
+    pub overprovisioning_factor: u32,
+    /// The cluster's own wire bytes, for config_dump.
+    pub wire: Arc<[u8]>,
+    /// True when it came by xDS.
+    pub added_via_api: bool,
+}
+
+/// How hosts are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Discovery {
+    /// STATIC
+    Static,
+    /// STRICT_DNS: every address of every name is a host.
+    StrictDns,
+    /// LOGICAL_DNS: one host, the first address of one name at connect time.
+    LogicalDns,
+}
+
+/// `lb_policy` or `load_balancing_policy`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LbPolicy {
+    /// ROUND_ROBIN
+    RoundRobin,
+    /// LEAST_REQUEST: `choice_count` (2), `active_request_bias` (1.0)
+    LeastRequest {
+        /// Hosts looked at per pick.
+        choice_count: u32,
+        /// Exponent of the active request count when weights differ.
+        active_request_bias: f64,
+    },
+    /// RANDOM
+    Random,
+}
+
+/// Endpoints of one locality.
+#[derive(Clone, Debug, Default)]
+pub struct LocalityEndpoints {
+    /// The locality.
+    pub locality: Locality,
+    /// Priority, 0 first.
+    pub priority: u32,
+    /// Hosts.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// One endpoint.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// Where it is.
+    pub address: Address,
+    /// `hostname`, else empty.
+    pub hostname: String,
+    /// `load_balancing_weight` (1)
+    pub weight: u32,
+    /// `health_status`
+    pub health: EndpointHealth,
+    /// `metadata.filter_metadata["envoy.lb"].canary`
+    pub canary: bool,
+}
+
+/// `HealthStatus`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointHealth {
+    /// UNKNOWN or HEALTHY
+    Healthy,
+    /// DEGRADED
+    Degraded,
+    /// UNHEALTHY, DRAINING or TIMEOUT
+    Unhealthy,
+}
+
+/// `CircuitBreakers.Thresholds` of one priority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Breakers {
+    /// `max_connections` (1024)
+    pub max_connections: u64,
+    /// `max_pending_requests` (1024)
+    pub max_pending_requests: u64,
+    /// `max_requests` (1024)
+    pub max_requests: u64,
+    /// `max_retries` (3)
+    pub max_retries: u64,
+    /// `max_connection_pools` (no limit)
+    pub max_connection_pools: u64,
+    /// `track_remaining`
+    pub track_remaining: bool,
+}
+
+impl Default for Breakers {
+    fn default() -> Self {
+        Self {
+            max_connections: 1024,
+            max_pending_requests: 1024,
+            max_requests: 1024,
+            max_retries: 3,
+            max_connection_pools: u64::MAX,
+            track_remaining: false,
+        }
+    }
+}
+
+/// Protocol towards the hosts (`HttpProtocolOptions` of the upstream).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1
+    Http1,
+    /// HTTP/2 by prior knowledge
+    Http2,
+    /// `use_downstream_protocol_config`
+    SameAsDownstream,
+}
+
+/// DNS settings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dns {
+    /// `dns_refresh_rate` (5 s)
+    pub refresh_rate: Duration,
+    /// `dns_failure_refresh_rate` (base, max); the refresh rate by default.
+    pub failure_refresh: (Duration, Duration),
+    /// `respect_dns_ttl`
+    pub respect_ttl: bool,
+    /// `dns_jitter`
+    pub jitter: Duration,
+    /// `dns_lookup_family`
+    pub family: DnsFamily,
+    /// Explicit resolvers (`typed_dns_resolver_config` c-ares), else the system's.
+    pub resolvers: Vec<std::net::SocketAddr>,
+}
+
+/// `DnsLookupFamily`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DnsFamily {
+    /// v6, else v4.
+    Auto,
+    /// Only v4.
+    V4Only,
+    /// Only v6.
+    V6Only,
+    /// v4, else v6.
+    V4Preferred,
+    /// Both.
+    All,
+}
