@@ -1,0 +1,56 @@
+//! Stats of TLS contexts, below a listener's or a cluster's scope.
+
+use crate::scope::{ScopeName, tags};
+use crate::stat_template;
+
+stat_template! {
+    /// `ssl.`
+    pub mod ssl_stats {
+        counters {
+            connection_error, fail_verify_cert_hash, fail_verify_error, fail_verify_no_cert, fail_verify_san,
+            handshake, no_certificate, ocsp_staple_failed, ocsp_staple_omitted, ocsp_staple_requests,
+            ocsp_staple_responses, session_reused,
+        }
+    }
+}
+
+stat_template! {
+    /// `server_ssl_socket_factory.` and `client_ssl_socket_factory.`
+    pub mod ssl_socket_factory_stats {
+        counters {
+            downstream_context_secrets_not_ready, ssl_context_update_by_sds,
+            upstream_context_secrets_not_ready,
+        }
+    }
+}
+
+stat_template! {
+    /// One certificate: scope from `certificate_scope`.
+    pub mod certificate_stats {
+        gauges {
+            expiration_unix_time_seconds,
+        }
+    }
+}
+
+stat_template! {
+    /// Listener filter `tls_inspector.`
+    pub mod tls_inspector_stats {
+        counters {
+            alpn_found, alpn_not_found, client_hello_too_large, sni_found, sni_not_found, tls_found,
+            tls_not_found,
+        }
+        histograms {
+            bytes_processed: Bytes,
+        }
+    }
+}
+
+/// `<scope>ssl.certificate.<name>.`
+#[must_use]
+pub fn certificate_scope(scope: ScopeName, name: &str) -> ScopeName {
+    scope
+        .part("ssl")
+        .part("certificate")
+        .tag(tags::TLS_CERTIFICATE, name)
+}
