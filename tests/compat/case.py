@@ -41,6 +41,7 @@ class Case:
     h2: Optional[Callable] = None   # HTTP/2 conversation instead of steps
     departs: str = ""             # why nuncio answers otherwise on purpose
     instead: str = ""             # what nuncio's reply must start with then
+    loose: str = ""               # regex of stats that depend on timing here
     origin_view: bool = False     # also compare the raw bytes the upstream saw
 
 

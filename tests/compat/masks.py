@@ -4,6 +4,7 @@ Dates that are now, generated ids, ports, this machine's address, durations.
 Nothing else: a header in another order or one byte more stays visible.
 """
 import email.utils
+import hashlib
 import re
 import socket
 import time
@@ -62,6 +63,9 @@ class Masks:
             head = self.head((whole if chunked else whole[:len(whole) - len(body)])
                              .decode("latin-1"), client_port)
             masked = "" if chunked else self.text(body.decode("latin-1"), client_port)
+            if len(masked) > 4096:
+                digest = hashlib.sha256(body).hexdigest()[:12]
+                masked = f"<{len(body)} bytes, sha256 {digest}>"
             if body and not chunked:
                 head = LENGTH.sub(lambda m: f"{m.group(1)}<{len(masked)}>"
                                   if int(m.group(2)) == len(body) else m.group(0), head)

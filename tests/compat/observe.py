@@ -49,7 +49,7 @@ class Side:
                 talk = wire.Talk(sock, case)
                 elapsed = talk.run()
                 reply = self.masks.reply(talk.data, case.heads, own)
-        end = "closed" if case.any_close and talk.end != "open" else talk.end
+        end = "closed" if (case.any_close or case.h2) and talk.end != "open" else talk.end
         seen = {"reply": reply.split("\n"), "end": end}
         if case.timed:
             seen["elapsed"] = round(elapsed, 2)

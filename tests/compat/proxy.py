@@ -19,7 +19,7 @@ ROUTER = json.dumps([{"name": "envoy.filters.http.router", "typed_config": {
     "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}])
 
 LOG_FORMAT = "|".join([
-    "%DOWNSTREAM_REMOTE_PORT%", "%REQ(:METHOD)%", "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH):60%",
+    "%DOWNSTREAM_DIRECT_REMOTE_PORT%", "%REQ(:METHOD)%", "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH):60%",
     "%PROTOCOL%", "%RESPONSE_CODE%", "flags=%RESPONSE_FLAGS%", "%RESPONSE_FLAGS_LONG%",
     "details=%RESPONSE_CODE_DETAILS%", "term=%CONNECTION_TERMINATION_DETAILS%",
     "fail=%UPSTREAM_TRANSPORT_FAILURE_REASON%", "attempts=%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
