@@ -29,10 +29,11 @@ mod tests;
 
 pub use group::{Group, WorkerId};
 pub use histogram::{DEFAULT_BUCKETS, Distribution, QUANTILES};
+pub use output::{HistogramShape, KindFilter, StatsQuery};
 pub use scope::{ScopeName, Tag, address_part, sanitized, split_code_suffix, tags};
 pub use shard::Shard;
 pub use snapshot::{HistogramSample, Number, NumberKind, StatName, StatsSnapshot, TextSample};
-pub use store::{Census, MAX_GROUPS, Store, StoreSettings};
+pub use store::{BucketChoice, Census, MAX_GROUPS, NamePredicate, Store, StoreSettings};
 pub use template::{
     CodeFamily, Counter, Dynamic, Gauge, Histogram, Kind, StatDef, Template, Text, Unit,
 };

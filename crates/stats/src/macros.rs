@@ -37,7 +37,8 @@ macro_rules! stat_template {
         }
     ) => {
         $(#[$meta])*
-        #[allow(unreachable_pub)]
+        // A template lists all names of Envoy, used here or not.
+        #[allow(unreachable_pub, dead_code)]
         $vis mod $module {
             // Enums number the stats; only their discriminants are used.
             #[allow(non_camel_case_types, dead_code, clippy::enum_variant_names, clippy::upper_case_acronyms)]

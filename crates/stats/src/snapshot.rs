@@ -438,7 +438,7 @@ impl Collector<'_> {
             let late = a.listed_last.cmp(&b.listed_last);
             late.then_with(|| {
                 if a.listed_last {
-                    order_of_endpoints(a, b)
+                    a.name.scope.dotted().cmp(b.name.scope.dotted())
                 } else {
                     a.name.compare(&b.name)
                 }
@@ -450,14 +450,6 @@ impl Collector<'_> {
         self.snapshot.texts.sort_by(|a, b| a.name.compare(&b.name));
         self.snapshot
     }
-}
-
-/// All counters, then all gauges, each by scope and in the template's order.
-fn order_of_endpoints(a: &Number, b: &Number) -> Ordering {
-    let is_gauge = |number: &Number| number.kind == NumberKind::Gauge;
-    is_gauge(a)
-        .cmp(&is_gauge(b))
-        .then_with(|| a.name.scope.dotted().cmp(b.name.scope.dotted()))
 }
 
 /// What was read of one number.

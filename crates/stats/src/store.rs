@@ -29,8 +29,10 @@ use crate::template::Template;
 /// is far above any configuration that fits into memory.
 pub const MAX_GROUPS: usize = 1_000_000;
 
-type NamePredicate = Box<dyn Fn(&str) -> bool + Send + Sync>;
-type BucketChoice = Box<dyn Fn(&str) -> Option<Arc<[f64]>> + Send + Sync>;
+/// Decides by a dotted name.
+pub type NamePredicate = Box<dyn Fn(&str) -> bool + Send + Sync>;
+/// Upper bounds for the histogram of a dotted name; `None` for the default ones.
+pub type BucketChoice = Box<dyn Fn(&str) -> Option<Arc<[f64]>> + Send + Sync>;
 
 /// What the bootstrap says about stats (`stats_config`, `--stats-tag`).
 #[derive(Default)]

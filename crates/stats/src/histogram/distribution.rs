@@ -82,10 +82,10 @@ impl Distribution {
     /// the point of its bin that minimises the relative error.
     #[must_use]
     pub fn sum(&self) -> f64 {
-        self.bins
-            .iter()
-            .map(|&(index, count)| representative(index) * as_f64(count))
-            .sum()
+        // Not `sum()`: that of nothing is minus zero.
+        self.bins.iter().fold(0.0, |sum, &(index, count)| {
+            sum + representative(index) * as_f64(count)
+        })
     }
 
     /// The value below which `share` (0 to 1) of the samples lie, interpolated

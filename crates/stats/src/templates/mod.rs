@@ -13,6 +13,8 @@ mod listener;
 mod load_balancer;
 mod server;
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod vhost;
 
