@@ -2,6 +2,7 @@
 //! and addresses; it knows no protocol above TCP.
 
 pub mod address;
+pub mod connect;
 pub mod cpu;
 pub mod listen;
 pub mod socket_options;
