@@ -31,7 +31,7 @@ pub use group::{Group, WorkerId};
 pub use histogram::{DEFAULT_BUCKETS, Distribution, QUANTILES};
 pub use output::{HistogramShape, KindFilter, StatsQuery};
 pub use scope::{ScopeName, Tag, address_part, sanitized, split_code_suffix, tags};
-pub use shard::Shard;
+pub use shard::{GaugeGuard, Shard};
 pub use snapshot::{HistogramSample, Number, NumberKind, StatName, StatsSnapshot, TextSample};
 pub use store::{BucketChoice, Census, MAX_GROUPS, NamePredicate, Store, StoreSettings};
 pub use template::{

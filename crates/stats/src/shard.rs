@@ -75,6 +75,16 @@ impl Shard {
         self.gauge_add(gauge, -1);
     }
 
+    /// Adds one to a gauge for as long as the guard lives.
+    #[must_use]
+    pub fn gauge_guard(&self, gauge: Gauge) -> GaugeGuard {
+        self.gauge_inc(gauge);
+        GaugeGuard {
+            shard: self.clone(),
+            gauge,
+        }
+    }
+
     /// Sets this worker's share of a gauge. For gauges that one thread owns
     /// (membership, memory): where two workers set the same gauge, it shows the
     /// sum of what they set.
@@ -136,6 +146,19 @@ impl Shard {
         if let Some(cell) = slot_of(self.lines(), word) {
             set_bit(cell, bit);
         }
+    }
+}
+
+/// One unit of a gauge, given back when dropped.
+#[derive(Debug)]
+pub struct GaugeGuard {
+    shard: Shard,
+    gauge: Gauge,
+}
+
+impl Drop for GaugeGuard {
+    fn drop(&mut self) {
+        self.shard.gauge_dec(self.gauge);
     }
 }
 

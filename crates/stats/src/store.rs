@@ -202,6 +202,14 @@ impl Store {
         }
     }
 
+    /// Counters of what the limits refused.
+    pub(crate) fn overflows(&self) -> [(&'static str, u64); 2] {
+        [
+            ("groups_overflow", self.groups_overflow.load(Relaxed)),
+            ("facade_overflow", self.facade.overflow()),
+        ]
+    }
+
     /// All stats, sorted by name. Numbers are of this moment, histograms of the
     /// last flush, as in Envoy.
     #[must_use]

@@ -249,6 +249,16 @@ fn text_readouts_keep_their_last_value() {
 }
 
 #[test]
+fn a_gauge_guard_gives_back_what_it_took() {
+    let store = Store::new(1);
+    let group = door(&store);
+    let guard = group.shard(1).gauge_guard(door_stats::OPEN_NOW);
+    assert_eq!(group.gauge(door_stats::OPEN_NOW), 1);
+    drop(guard);
+    assert_eq!(group.gauge(door_stats::OPEN_NOW), 0);
+}
+
+#[test]
 fn a_reader_never_sees_a_counter_go_back() {
     let store = Store::new(1);
     let group = door(&store);
@@ -322,6 +332,8 @@ fn the_facade_stops_at_its_limit() {
             metrics::counter!("many", "n" => n.to_string()).increment(1);
         }
     });
-    assert_eq!(store.snapshot().numbers.len(), facade::MAX_NAMES);
+    let snapshot = store.snapshot();
+    assert_eq!(snapshot.numbers.len(), facade::MAX_NAMES + 1);
+    assert_eq!(value(&snapshot, "stats.facade_overflow"), 5);
     assert_eq!(store.census().facade_overflow, 5);
 }

@@ -128,13 +128,13 @@ impl Distribution {
     }
 }
 
+/// The point of a bin with the smallest relative error: nearer to its bottom.
 fn representative(index: BinIndex) -> f64 {
-    let bottom = index.lower();
-    let top = bottom + index.width();
-    if top == 0.0 {
-        0.0
+    let (bottom, width) = (index.lower(), index.width());
+    if width == 0.0 {
+        bottom
     } else {
-        bottom + (top - bottom) * (bottom / (bottom + top))
+        bottom + width * (bottom / (bottom + bottom + width))
     }
 }
 

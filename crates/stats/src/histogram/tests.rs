@@ -95,6 +95,12 @@ fn sums_are_those_of_envoy() {
             .to_string(),
         "99536.6049715002"
     );
+    assert_eq!(
+        of(&[(4, 1), (6, 1), (7, 1)]).sum().to_string(),
+        "17.14861488297981"
+    );
+    let mixed = [(1, 16), (2, 4), (4, 2), (5, 2), (6, 2), (8, 1), (11, 2)];
+    assert_eq!(of(&mixed).sum().to_string(), "86.26018678005637");
     assert_eq!(of(&[(0, 3)]).sum().to_string(), "0");
 }
 

@@ -43,6 +43,7 @@ pub use server::{
 };
 pub use tcp::{tcp_scope, tcp_stats};
 pub use tls::{
-    certificate_scope, certificate_stats, ssl_socket_factory_stats, ssl_stats, tls_inspector_stats,
+    Negotiated, certificate_scope, certificate_stats, negotiated_scope, negotiated_stats,
+    ssl_socket_factory_stats, ssl_stats, tls_inspector_stats,
 };
 pub use vhost::{vcluster_scope, vcluster_stats};

@@ -111,6 +111,26 @@ fn scopes_extract_what_envoy_extracts() {
 }
 
 #[test]
+fn a_negotiated_cipher_is_the_whole_name() {
+    let store = Store::new(1);
+    let listener = listener_scope("127.0.0.1:443");
+    let scope = negotiated_scope(listener, Negotiated::Cipher, "TLS_AES_256_GCM_SHA384");
+    store
+        .group(&negotiated_stats::TEMPLATE, scope)
+        .shard(1)
+        .inc(negotiated_stats::HANDSHAKES);
+    assert_eq!(
+        names(&store),
+        ["listener.127.0.0.1_443.ssl.ciphers.TLS_AES_256_GCM_SHA384"]
+    );
+    let mut text = String::new();
+    output::prometheus(&store.snapshot(), &StatsQuery::default(), &mut text);
+    let expected = "# TYPE envoy_listener_ssl_ciphers counter\nenvoy_listener_ssl_ciphers\
+        {envoy_ssl_cipher=\"TLS_AES_256_GCM_SHA384\",envoy_listener_address=\"127.0.0.1_443\"} 1\n";
+    assert_eq!(text, expected);
+}
+
+#[test]
 fn response_classes_have_their_counters() {
     assert_eq!(http_class(204), Some(http_stats::DOWNSTREAM_RQ_2XX));
     assert_eq!(

@@ -25,6 +25,16 @@ stat_template! {
 }
 
 stat_template! {
+    /// One cipher, version, curve or signature algorithm that was negotiated: the
+    /// scope from `negotiated_scope` is the whole name.
+    pub mod negotiated_stats {
+        counters {
+            handshakes => "",
+        }
+    }
+}
+
+stat_template! {
     /// One certificate: scope from `certificate_scope`.
     pub mod certificate_stats {
         gauges {
@@ -53,4 +63,30 @@ pub fn certificate_scope(scope: ScopeName, name: &str) -> ScopeName {
         .part("ssl")
         .part("certificate")
         .tag(tags::TLS_CERTIFICATE, name)
+}
+
+/// What two TLS peers agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Negotiated {
+    /// `ssl.ciphers.<value>`
+    Cipher,
+    /// `ssl.versions.<value>`
+    Version,
+    /// `ssl.curves.<value>`
+    Curve,
+    /// `ssl.sigalgs.<value>`
+    SignatureAlgorithm,
+}
+
+/// `<scope>ssl.<what>.<value>`, for [`negotiated_stats`]. Values must be names of
+/// the TLS library, not bytes of a peer.
+#[must_use]
+pub fn negotiated_scope(scope: ScopeName, what: Negotiated, value: &str) -> ScopeName {
+    let (part, tag) = match what {
+        Negotiated::Cipher => ("ciphers", tags::SSL_CIPHER),
+        Negotiated::Version => ("versions", tags::SSL_VERSION),
+        Negotiated::Curve => ("curves", tags::SSL_CURVE),
+        Negotiated::SignatureAlgorithm => ("sigalgs", tags::SSL_SIGALG),
+    };
+    scope.part("ssl").part(part).tag(tag, value)
 }
