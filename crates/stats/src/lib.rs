@@ -9,6 +9,22 @@
 //! | [`Store`] | the registry: finds or creates groups, makes snapshots, flushes |
 //! | [`StatsSnapshot`] | all stats merged and sorted; [`output`] prints it |
 //!
+//! ```
+//! use nuncio_stats::templates::{cluster_scope, cluster_stats};
+//! use nuncio_stats::{StatsQuery, Store, output};
+//!
+//! let store = Store::new(2); // workers; thread 0 is the main thread
+//! let group = store.group(&cluster_stats::TEMPLATE, cluster_scope("foo"));
+//! let stats = group.shard(1); // kept by worker 1
+//! stats.inc(cluster_stats::UPSTREAM_RQ_TOTAL);
+//! stats.dynamic_inc(cluster_stats::UPSTREAM_RQ, 200);
+//! assert_eq!(group.counter(cluster_stats::UPSTREAM_RQ_TOTAL), 1);
+//!
+//! let mut text = String::new();
+//! output::text(&store.snapshot(), &StatsQuery::default(), &mut text);
+//! assert!(text.contains("cluster.foo.upstream_rq_2xx: 1\n"));
+//! ```
+//!
 //! The crate knows names and numbers. It knows no cluster, no request, no
 //! socket: sinks and the admin endpoint take a snapshot and send it themselves.
 

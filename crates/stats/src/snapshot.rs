@@ -89,7 +89,19 @@ impl StatName {
         if self.scope.dotted() == other.scope.dotted() {
             return self.name.cmp(&other.name);
         }
-        self.dotted_bytes().cmp(other.dotted_bytes())
+        let (mine, theirs) = (self.scope.dotted(), other.scope.dotted());
+        let shared = mine.len().min(theirs.len());
+        match (
+            mine.as_bytes().get(..shared),
+            theirs.as_bytes().get(..shared),
+        ) {
+            // Nearly always: the scopes differ within the shorter one. The final
+            // dot of a stat without a name of its own must not take part.
+            (Some(a), Some(b)) if a != b && !self.name.is_empty() && !other.name.is_empty() => {
+                a.cmp(b)
+            }
+            _ => self.dotted_bytes().cmp(other.dotted_bytes()),
+        }
     }
 }
 

@@ -217,8 +217,17 @@ impl Store {
         snapshot::collect(self, snapshot::Purpose::Show)
     }
 
+    /// Like [`Store::snapshot`], without stats that were never used: with many
+    /// idle clusters far cheaper than leaving them out while printing.
+    #[must_use]
+    pub fn snapshot_used(&self) -> StatsSnapshot {
+        snapshot::collect(self, snapshot::Purpose::ShowUsed)
+    }
+
     /// Latches counters and merges histograms: the snapshot's deltas and
-    /// intervals are what happened since the previous flush.
+    /// intervals are what happened since the previous flush. It holds only
+    /// stats that were ever used, which is all that sinks are told, so that its
+    /// cost follows the traffic and not the configuration.
     pub fn flush(&self) -> StatsSnapshot {
         snapshot::collect(self, snapshot::Purpose::Flush)
     }

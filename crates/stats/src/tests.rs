@@ -87,7 +87,9 @@ fn an_unused_group_has_no_storage_and_is_listed_with_zeros() {
     groups[7].shard(2).inc(cluster_stats::UPSTREAM_RQ_TOTAL);
     let census = store.census();
     assert_eq!((census.groups, census.blocks), (1000, 1));
-    let snapshot = store.flush();
+    let flushed = store.flush();
+    assert_eq!(flushed.numbers.len(), 1);
+    let snapshot = store.snapshot();
     assert_eq!(store.census().blocks, 1);
     assert_eq!(value(&snapshot, "cluster.c7.upstream_rq_total"), 2);
     assert_eq!(value(&snapshot, "cluster.c8.upstream_rq_total"), 0);

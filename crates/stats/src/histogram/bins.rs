@@ -29,6 +29,10 @@ impl Bins {
         };
         let digits = match exponent {
             0 => value * 10,
+            // Divisions by a constant: most values have few digits.
+            1 => value,
+            2 => value / 10,
+            3 => value / 100,
             _ => value / 10_u64.pow(exponent - 1),
         };
         let decade = i64::from(exponent) - i64::from(scale_exponent) - i64::from(LOWEST_EXPONENT);

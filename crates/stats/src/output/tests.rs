@@ -71,6 +71,13 @@ fn used_only_hides_what_was_never_written() {
     };
     let text = shown(&sample_store(), text, &query);
     assert!(text.contains("tls.hits: 3") && !text.contains("misses") && !text.contains("never"));
+    let mut cheap = String::new();
+    super::text(
+        &sample_store().snapshot_used(),
+        &StatsQuery::default(),
+        &mut cheap,
+    );
+    assert_eq!(cheap, text);
 }
 
 #[test]

@@ -19,6 +19,7 @@ use crate::template::{Kind, StatDef, Unit};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Show,
+    ShowUsed,
     Flush,
 }
 
@@ -80,6 +81,9 @@ struct Collector<'a> {
 impl Collector<'_> {
     fn group(&mut self, group: &Group) {
         let untouched = group.is_untouched();
+        if untouched && group.template().texts.is_empty() && self.skips(false) {
+            return;
+        }
         let mut book = group.book();
         if !untouched && self.purpose == Purpose::Flush {
             book.get_or_insert_default();
@@ -187,6 +191,9 @@ impl Collector<'_> {
         kind: NumberKind,
         reading: Reading,
     ) {
+        if self.skips(reading.used) {
+            return;
+        }
         let name = StatName::new(group.shared_scope(), name);
         if self.is_included(&name) {
             let Reading { value, delta, used } = reading;
@@ -221,7 +228,8 @@ impl Collector<'_> {
                 .and_then(|book| book.histograms.get(index))
                 .cloned()
                 .unwrap_or_default();
-            if def.listed_unused || !merged.cumulative.is_empty() {
+            let used = !merged.cumulative.is_empty();
+            if used || (def.listed_unused && !self.skips(used)) {
                 self.histogram(group, def, merged);
             }
         }
@@ -255,9 +263,9 @@ impl Collector<'_> {
                 .and_then(|book| book.texts.get(index))
                 .cloned()
                 .flatten();
+            let used = value.is_some();
             let name = StatName::new(group.shared_scope(), def.name);
-            if self.is_included(&name) {
-                let used = value.is_some();
+            if !self.skips(used) && self.is_included(&name) {
                 self.snapshot.texts.push(TextSample {
                     name,
                     value: value.unwrap_or_default(),
@@ -265,6 +273,11 @@ impl Collector<'_> {
                 });
             }
         }
+    }
+
+    /// Only one who asks for everything is told about unused stats.
+    fn skips(&self, used: bool) -> bool {
+        !used && self.purpose != Purpose::Show
     }
 
     /// What the store's own limits refused; listed only if that ever happened,
