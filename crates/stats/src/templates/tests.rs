@@ -1,9 +1,12 @@
 //! The templates against the names that Envoy 1.40 lists.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::{ScopeName, StatsQuery, Store, Template, output};
 
 const MINIMAL_SERVER: &str = include_str!("../../testdata/names_of_a_minimal_server.txt");
+const TYPES: &str = include_str!("../../testdata/types_of_a_minimal_server.txt");
 const UNUSED_CLUSTER: &str = include_str!("../../testdata/names_of_an_unused_cluster.txt");
 
 fn names(store: &Store) -> Vec<String> {
@@ -26,8 +29,8 @@ fn an_unused_cluster_lists_what_envoy_lists() {
     assert_eq!(names(&store), UNUSED_CLUSTER.lines().collect::<Vec<_>>());
 }
 
-#[test]
-fn a_minimal_server_lists_what_envoy_lists() {
+/// What Envoy makes for an admin listener and one listener named `ingress`.
+fn minimal_server() -> Arc<Store> {
     let listener = listener_address_scope("127.0.0.1:21000".parse().unwrap());
     let admin = admin_listener_scope();
     let groups: Vec<(&'static Template, ScopeName)> = vec![
@@ -80,7 +83,25 @@ fn a_minimal_server_lists_what_envoy_lists() {
     for (template, scope) in groups {
         let _group = store.group(template, scope);
     }
+    store
+}
+
+#[test]
+fn a_minimal_server_lists_what_envoy_lists() {
+    let store = minimal_server();
     assert_eq!(names(&store), MINIMAL_SERVER.lines().collect::<Vec<_>>());
+}
+
+#[test]
+fn kinds_and_extracted_names_are_those_of_envoy() {
+    let mut text = String::new();
+    output::prometheus(
+        &minimal_server().snapshot(),
+        &StatsQuery::default(),
+        &mut text,
+    );
+    let types: Vec<&str> = text.lines().filter(|line| line.starts_with('#')).collect();
+    assert_eq!(types, TYPES.lines().collect::<Vec<_>>());
 }
 
 #[test]
