@@ -1,0 +1,289 @@
+//! Envoy's protocol constraints over the frames of one connection, sans I/O.
+//!
+//! The wire shows every byte received and sent; this counts frames per kind and says when one of
+//! the limits of `http2_protocol_options` is passed. It decides nothing about streams and never
+//! changes bytes. Limits: [`FloodLimits`]. Stats: `http2.inbound_*_flood`,
+//! `http2.outbound_*_flood`, `rx_reset`, `tx_reset`, `goaway_sent`, `outbound_*_active`.
+//!
+//! Frames that h2 still holds are not counted as outbound: h2 stops reading as soon as the gather
+//! buffer is full, so what a peer that never reads can pile up is bounded there already.
+
+use std::rc::Rc;
+
+use super::{
+    counters::{self, H2Counters, bump},
+    options::FloodLimits,
+    scan::{self, FrameHead, FrameScanner},
+    sniff::PREFACE,
+};
+
+const PROTOCOL_ERROR: u32 = 1;
+
+/// Which end of the connection this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Facing downstream.
+    Server,
+    /// Facing upstream.
+    Client,
+}
+
+/// A limit that the peer passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flood {
+    EmptyFrames,
+    PriorityFrames,
+    WindowUpdates,
+    ControlFrames,
+    Frames,
+    PrematureResets,
+}
+
+impl Flood {
+    /// Envoy's response code details.
+    pub(super) fn details(self) -> &'static str {
+        match self {
+            Self::EmptyFrames => "http2.inbound_empty_frames_flood",
+            Self::PriorityFrames => "http2.inbound_priority_frames_flood",
+            Self::WindowUpdates => "http2.inbound_window_update_frames_flood",
+            Self::ControlFrames => "http2.outbound_control_frames_flood",
+            Self::Frames => "http2.outbound_frames_flood",
+            Self::PrematureResets => "too_many_premature_resets",
+        }
+    }
+
+    fn count(self, counters: &H2Counters) {
+        match self {
+            Self::EmptyFrames => bump(&counters.inbound_empty_frames_flood),
+            Self::PriorityFrames => bump(&counters.inbound_priority_frames_flood),
+            Self::WindowUpdates => bump(&counters.inbound_window_update_frames_flood),
+            Self::ControlFrames => bump(&counters.outbound_control_flood),
+            Self::Frames => bump(&counters.outbound_flood),
+            // `downstream_rq_too_many_premature_resets` is the connection manager's.
+            Self::PrematureResets => {}
+        }
+    }
+}
+
+/// Watches both directions of one connection.
+#[derive(Debug)]
+pub(super) struct FrameMeter {
+    inbound: FrameScanner,
+    outbound: FrameScanner,
+    rules: Rules,
+    unread: Unread,
+}
+
+impl FrameMeter {
+    pub(super) fn new(role: Role, limits: FloodLimits, counters: Rc<H2Counters>) -> Self {
+        let (received_first, sent_first) = match role {
+            Role::Server => (PREFACE.len(), 0),
+            Role::Client => (0, PREFACE.len()),
+        };
+        Self {
+            inbound: FrameScanner::new(received_first),
+            outbound: FrameScanner::new(sent_first),
+            rules: Rules {
+                role,
+                limits,
+                counters,
+                opened: 0,
+                last_opened: 0,
+                empty: 0,
+                priority: 0,
+                window_updates: 0,
+                data_sent: 0,
+                going_away: false,
+            },
+            unread: Unread::default(),
+        }
+    }
+
+    /// Bytes that came from the peer.
+    pub(super) fn received(&mut self, bytes: &[u8]) -> Result<(), Flood> {
+        let rules = &mut self.rules;
+        self.inbound.scan(bytes, |frame| rules.received(frame)).inspect_err(|flood| flood.count(&self.rules.counters))
+    }
+
+    /// Bytes that h2 handed over for the peer.
+    pub(super) fn sent(&mut self, bytes: &[u8]) -> Result<(), Flood> {
+        let Self { outbound, rules, unread, .. } = self;
+        unread.appended += bytes.len();
+        let result = outbound.scan(bytes, |frame| {
+            let control = rules.sent(frame);
+            unread.add(control, &rules.limits)
+        });
+        result.inspect_err(|flood| flood.count(&self.rules.counters))
+    }
+
+    /// Tells how many bytes the socket has not taken yet.
+    pub(super) fn settled(&mut self, waiting: usize) {
+        self.unread.settle(waiting);
+        self.unread.report(waiting, &self.rules.counters);
+    }
+
+    /// True when the peer announced that it takes no more streams.
+    pub(super) fn peer_is_going_away(&self) -> bool {
+        self.rules.going_away
+    }
+
+    /// The GOAWAY that ends a flooded connection; `None` in the middle of a frame.
+    pub(super) fn goaway(&self, code: u32) -> Option<[u8; 17]> {
+        let last = if self.rules.role == Role::Server { self.rules.last_opened } else { 0 };
+        let mut frame = [0, 0, 8, scan::GOAWAY, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let payload = (u64::from(last) << 32 | u64::from(code)).to_be_bytes();
+        frame.iter_mut().skip(9).zip(payload).for_each(|(byte, value)| *byte = value);
+        self.outbound.at_boundary().then_some(frame)
+    }
+}
+
+impl Drop for FrameMeter {
+    fn drop(&mut self) {
+        self.settled(0);
+    }
+}
+
+#[derive(Debug)]
+struct Rules {
+    role: Role,
+    limits: FloodLimits,
+    counters: Rc<H2Counters>,
+    opened: u64,
+    last_opened: u32,
+    empty: u32,
+    priority: u64,
+    window_updates: u64,
+    data_sent: u64,
+    going_away: bool,
+}
+
+impl Rules {
+    fn received(&mut self, frame: &FrameHead) -> Result<(), Flood> {
+        match frame.kind {
+            scan::DATA | scan::HEADERS | scan::CONTINUATION => {
+                if frame.kind == scan::HEADERS && self.role == Role::Server {
+                    self.opens(frame.stream);
+                }
+                return self.payload(frame);
+            }
+            scan::PRIORITY => {
+                self.priority += 1;
+                let allowed = u64::from(self.limits.max_inbound_priority_frames_per_stream);
+                if self.priority > allowed.saturating_mul(1 + self.opened) {
+                    return Err(Flood::PriorityFrames);
+                }
+            }
+            scan::WINDOW_UPDATE => {
+                self.window_updates += 1;
+                let per_data = u64::from(self.limits.max_inbound_window_update_frames_per_data_frame_sent);
+                // Envoy's formula: a few at the start, then two per stream and so many per frame.
+                let allowed = 2 * self.opened.saturating_add(per_data.saturating_mul(self.data_sent)) + 5;
+                if self.window_updates > allowed {
+                    return Err(Flood::WindowUpdates);
+                }
+            }
+            scan::RST_STREAM => bump(&self.counters.rx_reset),
+            scan::GOAWAY => self.going_away = true,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn payload(&mut self, frame: &FrameHead) -> Result<(), Flood> {
+        let empty = frame.length <= frame.padding;
+        if !empty || (frame.flags & scan::END_STREAM_OR_ACK != 0 && frame.kind != scan::CONTINUATION) {
+            self.empty = 0;
+            return Ok(());
+        }
+        self.empty += 1;
+        if self.empty > self.limits.max_consecutive_inbound_frames_with_empty_payload {
+            return Err(Flood::EmptyFrames);
+        }
+        Ok(())
+    }
+
+    /// Returns whether the frame is an acknowledgement or a reset.
+    fn sent(&mut self, frame: &FrameHead) -> bool {
+        match frame.kind {
+            scan::DATA => self.data_sent += 1,
+            scan::HEADERS if self.role == Role::Client => self.opens(frame.stream),
+            scan::GOAWAY => bump(&self.counters.goaway_sent),
+            scan::RST_STREAM => {
+                bump(&self.counters.tx_reset);
+                if frame.code == PROTOCOL_ERROR {
+                    bump(&self.counters.rx_messaging_error);
+                }
+                return true;
+            }
+            scan::SETTINGS | scan::PING => return frame.flags & scan::END_STREAM_OR_ACK != 0,
+            _ => {}
+        }
+        false
+    }
+
+    fn opens(&mut self, stream: u32) {
+        if stream > self.last_opened {
+            self.last_opened = stream;
+            self.opened += 1;
+        }
+    }
+}
+
+/// Frames handed over and not yet taken by the socket, counted without remembering each: what was
+/// there when the mark was set (`old`) is forgotten once the socket has taken up to the mark.
+#[derive(Debug, Default)]
+struct Unread {
+    appended: usize,
+    mark: usize,
+    old: Frames,
+    new: Frames,
+    reported: (Frames, usize),
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Frames {
+    all: u32,
+    control: u32,
+}
+
+impl Unread {
+    fn add(&mut self, control: bool, limits: &FloodLimits) -> Result<(), Flood> {
+        self.new.all = self.new.all.saturating_add(1);
+        if control {
+            self.new.control = self.new.control.saturating_add(1);
+        }
+        if self.old.control.saturating_add(self.new.control) > limits.max_outbound_control_frames {
+            return Err(Flood::ControlFrames);
+        }
+        if self.old.all.saturating_add(self.new.all) > limits.max_outbound_frames {
+            return Err(Flood::Frames);
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, waiting: usize) {
+        if waiting == 0 {
+            *self = Self { reported: self.reported, ..Self::default() };
+            return;
+        }
+        if self.appended.saturating_sub(waiting) >= self.mark {
+            self.mark = self.appended;
+            self.old = std::mem::take(&mut self.new);
+        }
+    }
+
+    fn report(&mut self, waiting: usize, counters: &H2Counters) {
+        let (then, then_waiting) = self.reported;
+        let all = self.old.all.saturating_add(self.new.all);
+        let control = self.old.control.saturating_add(self.new.control);
+        counters::replace(&counters.outbound_frames_active, then.all.into(), all.into());
+        counters::replace(&counters.outbound_control_frames_active, then.control.into(), control.into());
+        let bytes = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        counters::replace(&counters.pending_send_bytes, bytes(then_waiting), bytes(waiting));
+        self.reported = (Frames { all, control }, waiting);
+    }
+}
+
+#[cfg(test)]
+#[path = "meter/tests.rs"]
+mod tests;
