@@ -32,13 +32,13 @@ impl<'a> Path<'a> {
         self.0.len()
     }
 
-    /// The name of the innermost field.
+    /// The name of the innermost field, for messages.
     pub(crate) fn field(&self) -> &str {
         let named = |step: &Step<'a>| match step {
             Step::Field(name) => Some(*name),
             _ => None,
         };
-        self.0.iter().rev().find_map(named).unwrap_or("the message")
+        self.0.iter().rev().find_map(named).unwrap_or("the configuration")
     }
 }
 

@@ -119,7 +119,8 @@ impl Checker {
         } else if field.is_repeated() {
             self.list(field, &rules, values);
         } else if let Kind::Message(message) = field.kind {
-            self.single_message(message, &rules, values);
+            let is_choice = field.oneof().is_some();
+            self.single_message(message, &rules, values, is_choice);
         } else if let Some(value) = values.last() {
             self.scalar(field.kind, &rules, *value);
         } else if field.oneof().is_none() && !field.is_optional() {
@@ -140,10 +141,16 @@ impl Checker {
         });
     }
 
-    fn single_message(&mut self, message: Message, rules: &Rules<'_>, values: &[Wire<'_>]) {
+    fn single_message(
+        &mut self,
+        message: Message,
+        rules: &Rules<'_>,
+        values: &[Wire<'_>],
+        is_choice: bool,
+    ) {
         let parts: Vec<&[u8]> = values.iter().filter_map(bytes).collect();
         match parts.as_slice() {
-            [] if rules.required() => self.judge(Err("is required".to_owned())),
+            [] if rules.required() && !is_choice => self.judge(Err("is required".to_owned())),
             [] => {}
             [one] => self.message_value(message, rules, one),
             several => self.message_value(message, rules, &several.concat()),

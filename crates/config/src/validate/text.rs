@@ -86,9 +86,7 @@ pub(super) fn any_type(rules: &[u8], url: &str) -> Verdict {
 fn length(rule: u32, count: u64, found: usize, unit: &str) -> Verdict {
     let found = found as u64;
     match rule {
-        2 if found < count && found == 0 => {
-            Err(format!("must not be empty (at least {count} {unit})"))
-        }
+        2 if found == 0 && count == 1 => Err("must not be empty".to_owned()),
         2 if found < count => Err(format!("must be at least {count} {unit} long, not {found}")),
         3 if found > count => Err(format!("must be at most {count} {unit} long, not {found}")),
         19 if found != count => Err(format!("must be {count} {unit} long, not {found}")),
@@ -142,9 +140,8 @@ fn header(which: u64, strict: bool, text: &str) -> Verdict {
             let name = text.strip_prefix(':').unwrap_or(text);
             !name.is_empty() && name.bytes().all(is_token)
         }
-        (1, false) => !text.is_empty() && !text.bytes().any(breaks_line),
+        (1, false) | (2, false) => !text.bytes().any(breaks_line),
         (2, true) => text.bytes().all(is_text),
-        (2, false) => !text.bytes().any(breaks_line),
         _ => true,
     };
     match (kept, which) {

@@ -187,8 +187,8 @@ impl Walker<'_> {
         for duplicate in &self.tree.duplicates {
             let (line, _) = self.tree.lines.position(duplicate.first);
             let key = self.tree.key(duplicate.key);
-            let effect = if self.merges { "are merged" } else { "count only by the last" };
-            let message = format!("the key `{key}` is also on line {line}; the two {effect}");
+            let effect = if self.merges { "both are merged" } else { "only the last one counts" };
+            let message = format!("the key `{key}` is on line {line} too; {effect}");
             self.diagnostics.push(Diagnostic {
                 location: self.location((duplicate.start, duplicate.end)),
                 ..Diagnostic::warning("duplicate-key", "", message)
