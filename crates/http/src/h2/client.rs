@@ -178,6 +178,11 @@ impl ClientConnection {
         self.state.closed.get()
     }
 
+    /// Whether the peer takes extended CONNECT (RFC 8441); false until its SETTINGS arrived.
+    pub fn supports_upgrades(&self) -> bool {
+        self.send.is_extended_connect_protocol_enabled()
+    }
+
     /// Opens no more streams. The connection ends when all streams and handles are dropped.
     pub fn drain(&self) {
         self.state.draining.set(true);
@@ -282,6 +287,11 @@ pub struct ClientStream {
 }
 
 impl ClientStream {
+    #[cfg(test)]
+    pub(super) fn is_sending(&self) -> bool {
+        self.halves.is_sending()
+    }
+
     fn poll_response(
         &mut self,
         cx: &mut Context<'_>,

@@ -202,6 +202,11 @@ impl Halves {
         error
     }
 
+    #[cfg(test)]
+    pub(super) fn is_sending(&self) -> bool {
+        self.sending
+    }
+
     pub(super) fn reset(&mut self, reason: Reason) {
         if let Some(send) = &mut self.send {
             send.send_reset(reason);
