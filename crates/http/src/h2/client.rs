@@ -49,7 +49,7 @@ pub fn connect(
     options: &ClientOptions,
     counters: Rc<H2Counters>,
 ) -> Result<(ClientConnection, ClientDriver), StreamError> {
-    let meter = FrameMeter::new(Role::Client, options.limits, counters.clone());
+    let meter = FrameMeter::new(Role::Client, options.limits, &options.headers, counters.clone());
     let wire = Wire::new(stream, Bytes::new(), meter, options.buffer_limit);
     let link = Rc::new(Link { role: Role::Client, wire: wire.clone(), counters, headers: options.headers });
     let (send, mut connection) = handshake(options, GatherIo(wire))?;
@@ -253,7 +253,7 @@ impl ClientDriver {
                     Err(failure::flood(*role, flood))
                 }
                 (None, Ok(())) => Ok(()),
-                (None, Err(error)) => failure::of_connection(*role, error, counters).map_or(Ok(()), Err),
+                (None, Err(error)) => failure::of_connection(*role, error).map_or(Ok(()), Err),
             }));
         }
         if wire.peer_is_going_away() && !self.state.draining.replace(true) {

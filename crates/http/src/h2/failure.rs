@@ -60,21 +60,13 @@ pub(super) fn of_code(role: Role, reason: Reason, counters: &H2Counters) -> Stre
 }
 
 /// The end of a connection as its task sees it; `None` for an orderly one.
-pub(super) fn of_connection(role: Role, error: h2::Error, counters: &H2Counters) -> Option<StreamError> {
+pub(super) fn of_connection(role: Role, error: h2::Error) -> Option<StreamError> {
     if error.is_io() {
         return Some(StreamError::Connection(error.into_io().unwrap_or_else(broken)));
     }
     if error.is_remote() {
         let reason = error.reason().unwrap_or(Reason::NO_ERROR);
         return (reason != Reason::NO_ERROR).then(|| StreamError::RemoteReset(reason.into()));
-    }
-    if error.is_library() && error.reason() == Some(Reason::ENHANCE_YOUR_CALM) {
-        // h2 names its own limits only in the debug data.
-        let text = error.to_string();
-        if text.contains("continuations") || text.contains("header_list") {
-            bump(&counters.header_overflow);
-            return Some(protocol(role, "http2.too_many_headers"));
-        }
     }
     Some(protocol(role, MESSAGING))
 }

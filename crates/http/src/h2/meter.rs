@@ -12,12 +12,14 @@ use std::rc::Rc;
 
 use super::{
     counters::{self, H2Counters, bump},
-    options::FloodLimits,
+    options::{FloodLimits, HeaderLimits},
     scan::{self, FrameHead, FrameScanner},
     sniff::PREFACE,
 };
 
 const PROTOCOL_ERROR: u32 = 1;
+/// Frames that peers cut header blocks into.
+const USUAL_FRAME: u32 = 16 * 1024;
 
 /// Which end of the connection this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,7 @@ pub(super) enum Flood {
     WindowUpdates,
     ControlFrames,
     Frames,
+    Continuations,
     PrematureResets,
 }
 
@@ -48,6 +51,7 @@ impl Flood {
             Self::WindowUpdates => "http2.inbound_window_update_frames_flood",
             Self::ControlFrames => "http2.outbound_control_frames_flood",
             Self::Frames => "http2.outbound_frames_flood",
+            Self::Continuations => "http2.too_many_headers",
             Self::PrematureResets => "too_many_premature_resets",
         }
     }
@@ -59,6 +63,7 @@ impl Flood {
             Self::WindowUpdates => bump(&counters.inbound_window_update_frames_flood),
             Self::ControlFrames => bump(&counters.outbound_control_flood),
             Self::Frames => bump(&counters.outbound_flood),
+            Self::Continuations => bump(&counters.header_overflow),
             // `downstream_rq_too_many_premature_resets` is the connection manager's.
             Self::PrematureResets => {}
         }
@@ -75,7 +80,7 @@ pub(super) struct FrameMeter {
 }
 
 impl FrameMeter {
-    pub(super) fn new(role: Role, limits: FloodLimits, counters: Rc<H2Counters>) -> Self {
+    pub(super) fn new(role: Role, limits: FloodLimits, headers: &HeaderLimits, counters: Rc<H2Counters>) -> Self {
         let (received_first, sent_first) = match role {
             Role::Server => (PREFACE.len(), 0),
             Role::Client => (0, PREFACE.len()),
@@ -86,10 +91,12 @@ impl FrameMeter {
             rules: Rules {
                 role,
                 limits,
+                max_continuations: (headers.list_size() / USUAL_FRAME).saturating_mul(2).max(5),
                 counters,
                 opened: 0,
                 last_opened: 0,
                 empty: 0,
+                continuations: 0,
                 priority: 0,
                 window_updates: 0,
                 data_sent: 0,
@@ -147,10 +154,12 @@ impl Drop for FrameMeter {
 struct Rules {
     role: Role,
     limits: FloodLimits,
+    max_continuations: u32,
     counters: Rc<H2Counters>,
     opened: u64,
     last_opened: u32,
     empty: u32,
+    continuations: u32,
     priority: u64,
     window_updates: u64,
     data_sent: u64,
@@ -164,6 +173,7 @@ impl Rules {
                 if frame.kind == scan::HEADERS && self.role == Role::Server {
                     self.opens(frame.stream);
                 }
+                self.block(frame)?;
                 return self.payload(frame);
             }
             scan::PRIORITY => {
@@ -187,6 +197,17 @@ impl Rules {
             _ => {}
         }
         Ok(())
+    }
+
+    /// A header block may be cut into few frames only; h2 has a similar limit but does not tell
+    /// when it was passed.
+    fn block(&mut self, frame: &FrameHead) -> Result<(), Flood> {
+        if frame.kind != scan::CONTINUATION || frame.flags & scan::END_HEADERS != 0 {
+            self.continuations = 0;
+            return Ok(());
+        }
+        self.continuations += 1;
+        if self.continuations > self.max_continuations { Err(Flood::Continuations) } else { Ok(()) }
     }
 
     fn payload(&mut self, frame: &FrameHead) -> Result<(), Flood> {

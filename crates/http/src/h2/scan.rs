@@ -16,6 +16,8 @@ pub(super) const CONTINUATION: u8 = 9;
 
 /// END_STREAM of DATA and HEADERS; ACK of SETTINGS and PING.
 pub(super) const END_STREAM_OR_ACK: u8 = 0x1;
+/// END_HEADERS of HEADERS and CONTINUATION.
+pub(super) const END_HEADERS: u8 = 0x4;
 const PADDED: u8 = 0x8;
 
 const HEAD: usize = 9;

@@ -52,7 +52,7 @@ pub type Accepted = (RequestHead, BodyLength, ServerStream);
 /// Takes over a connection whose client speaks HTTP/2. `initial` holds the bytes that were read
 /// while sniffing, the preface among them.
 pub fn serve(stream: Stream, initial: Bytes, options: &ServerOptions, counters: Rc<H2Counters>) -> ServerConnection {
-    let meter = FrameMeter::new(Role::Server, options.limits, counters.clone());
+    let meter = FrameMeter::new(Role::Server, options.limits, &options.headers, counters.clone());
     let wire = Wire::new(stream, initial, meter, options.buffer_limit);
     let handshake = builder(options).handshake(GatherIo(wire.clone()));
     let link = Rc::new(Link { role: Role::Server, wire, counters, headers: options.headers });
@@ -227,12 +227,12 @@ impl ServerConnection {
     }
 
     fn ending(&self, error: h2::Error) -> Option<Option<StreamError>> {
-        let Link { role, wire, counters, .. } = &*self.link;
+        let Link { role, wire, .. } = &*self.link;
         if let Some(flood) = wire.flood() {
             wire.say_calm_down();
             return Some(Some(failure::flood(*role, flood)));
         }
-        Some(failure::of_connection(*role, error, counters))
+        Some(failure::of_connection(*role, error))
     }
 
     fn admit(&self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) -> Option<Accepted> {

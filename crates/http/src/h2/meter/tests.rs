@@ -1,7 +1,7 @@
 use super::*;
 
 fn meter(role: Role) -> FrameMeter {
-    let mut meter = FrameMeter::new(role, FloodLimits::default(), Rc::default());
+    let mut meter = FrameMeter::new(role, FloodLimits::default(), &HeaderLimits::default(), Rc::default());
     match role {
         Role::Server => meter.received(PREFACE).unwrap(),
         Role::Client => meter.sent(PREFACE).unwrap(),
@@ -83,7 +83,7 @@ fn acknowledgements_count_until_the_socket_took_them() {
 #[test]
 fn the_gauges_of_a_connection_go_with_it() {
     let counters = Rc::new(H2Counters::default());
-    let mut meter = FrameMeter::new(Role::Server, FloodLimits::default(), counters.clone());
+    let mut meter = FrameMeter::new(Role::Server, FloodLimits::default(), &HeaderLimits::default(), counters.clone());
     meter.sent(&frame(scan::SETTINGS, 0x1, 0, &[])).unwrap();
     meter.sent(&frame(scan::DATA, 0, 1, b"x")).unwrap();
     meter.settled(19);

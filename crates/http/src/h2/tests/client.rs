@@ -61,7 +61,6 @@ async fn a_head_becomes_a_request_and_its_response_a_head() {
             assert_eq!((request.method().as_str(), request.uri().to_string().as_str()), ("POST", "https://up.example:90/p?q"));
             let names: Vec<_> = request.headers().keys().map(HeaderName::as_str).collect();
             assert_eq!(names, ["x-request-id", "te", "content-length"]);
-            assert!(request.headers()["x-request-id"].is_sensitive());
             let mut body = request.into_body();
             assert_eq!(body.data().await.unwrap().unwrap(), "four");
             let response = Response::builder().status(201).header("x-a", "1").header("x-b", "2").body(()).unwrap();
@@ -132,7 +131,7 @@ async fn resets_say_whether_a_retry_is_safe() {
                 }
             })
             .await;
-        let mut failure = async |path| {
+        let failure = async |path| {
             let mut stream = connection.try_open().unwrap();
             stream.send_head(&head(Method::GET, path, &[]), true);
             match response(&mut stream).await {
