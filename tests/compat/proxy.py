@@ -63,9 +63,9 @@ class Surroundings:
 
 
 class Proxy:
-    def __init__(self, binary, template, scratch, name, base_id):
+    def __init__(self, binary, template, scratch, name, base_id, **values):
         self.binary, self.name, self.base_id = binary, name, base_id
-        self.template = template
+        self.template, self.values = template, values
         self.scratch = tempfile.mkdtemp(prefix=name + "-", dir=scratch)
         self.around = Surroundings()
         self.process = None
@@ -88,7 +88,7 @@ class Proxy:
         self.ports = {name: free_port() for name in listeners}
         self.admin = free_port()
         values = {f"p_{name}": port for name, port in self.ports.items()}
-        values.update(self.around.names, admin=self.admin, router=ROUTER,
+        values.update(self.around.names, **self.values, admin=self.admin, router=ROUTER,
                       access_log=self._access_log())
         path = os.path.join(self.scratch, "bootstrap.yaml")
         with open(path, "w", encoding="utf-8") as out:

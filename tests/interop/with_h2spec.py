@@ -1,0 +1,62 @@
+"""h2spec: every case that real Envoy passes must pass here.
+
+What Envoy passes is written in h2spec_envoy.json; `python with_h2spec.py ENVOY`
+writes it anew.
+"""
+import json
+import re
+import sys
+import tempfile
+import xml.etree.ElementTree as xml
+
+from peers import HERE, Peers
+
+EXPECTED = HERE / "h2spec_envoy.json"
+
+
+def results(peers):
+    """Case -> 'passed', 'failed' or 'skipped', as h2spec judges the proxy."""
+    h2spec = peers.tool("h2spec")
+    proxy = peers.proxy("echo.yaml")
+    report = f"{peers.scratch}/h2spec.xml"
+    peers.output([h2spec, "-h", "127.0.0.1", "-p", proxy.ports["main"], "-o", "2", "-j", report], 300)
+    found = {}
+    with open(report, encoding="utf-8", errors="replace") as written:
+        text = re.sub(r"[^\t\n\r -\ud7ff]|&#x?[0-9A-Fa-f]+;", "?", written.read())
+    for suite in xml.fromstring(text.partition("?>")[2]).iter("testsuite"):
+        seen = {}
+        for case in suite.iter("testcase"):
+            # h2spec names its sections and not its cases apart
+            name = f"{case.get('package')}: {case.get('classname')}"
+            seen[name] = seen.get(name, 0) + 1
+            if seen[name] > 1:
+                name += f" ({seen[name]})"
+            failed = case.find("failure") is not None or case.find("error") is not None
+            found[name] = "failed" if failed else \
+                "skipped" if case.find("skipped") is not None else "passed"
+    return found
+
+
+def run(peers):
+    expected = json.loads(EXPECTED.read_text(encoding="utf-8"))
+    found = results(peers)
+    peers.check(len(found) >= len(expected), f"h2spec ran only {len(found)} of {len(expected)} cases")
+    for name, verdict in expected.items():
+        if verdict == "passed":
+            peers.equal(found.get(name), "passed", name)
+
+
+def main():
+    with tempfile.TemporaryDirectory() as scratch:
+        peers = Peers("h2spec", sys.argv[1], scratch)
+        try:
+            found = results(peers)
+        finally:
+            peers.stop()
+    EXPECTED.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    verdicts = list(found.values())
+    print({v: verdicts.count(v) for v in sorted(set(verdicts))})
+
+
+if __name__ == "__main__":
+    main()
