@@ -59,7 +59,7 @@ pub fn connect(
     let limit = usize::try_from(options.max_concurrent_streams).unwrap_or(usize::MAX);
     let state = Rc::new(Shared { limit, ..Shared::default() });
     let handle = ClientConnection { send, link: link.clone(), state: state.clone() };
-    Ok((handle, ClientDriver { connection: DriverState::Open(Box::new(connection)), link, state, keepalive }))
+    Ok((handle, ClientDriver { connection: Some(Box::new(connection)), link, state, keepalive }))
 }
 
 fn handshake(
@@ -108,6 +108,11 @@ struct Shared {
 }
 
 impl Shared {
+    /// Whether somebody waits for a place and there is one (the peer may have raised its limit).
+    fn has_room(&self, peer: usize) -> bool {
+        !self.waiters.borrow().is_empty() && self.active.get() < self.limit.min(peer)
+    }
+
     fn wake_all(&self) {
         for waker in self.waiters.take() {
             waker.wake();
@@ -198,16 +203,10 @@ impl ClientConnection {
 /// Moves the bytes of one upstream connection; to be spawned on the local set.
 #[must_use = "streams stand still until the driver is polled"]
 pub struct ClientDriver {
-    connection: DriverState,
+    connection: Option<Box<Connection<GatherIo, Bytes>>>,
     link: Rc<Link>,
     state: Rc<Shared>,
     keepalive: Option<Keepalive>,
-}
-
-enum DriverState {
-    Open(Box<Connection<GatherIo, Bytes>>),
-    Closing(Result<(), StreamError>),
-    Closed,
 }
 
 impl Future for ClientDriver {
@@ -216,22 +215,13 @@ impl Future for ClientDriver {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let me = &mut *self;
         loop {
-            match &mut me.connection {
-                DriverState::Open(_) => {
-                    if let Some(end) = ready!(me.poll_open(cx)) {
-                        me.state.closed.set(true);
-                        // Dropping h2's half ends every stream.
-                        me.connection = DriverState::Closing(end);
-                        me.state.wake_all();
-                    }
-                }
-                DriverState::Closing(_) => {
-                    ready!(me.link.wire.poll_close(cx));
-                    if let DriverState::Closing(end) = std::mem::replace(&mut me.connection, DriverState::Closed) {
-                        return Poll::Ready(end);
-                    }
-                }
-                DriverState::Closed => return Poll::Ready(Ok(())),
+            if let Some(end) = ready!(me.poll_open(cx)) {
+                me.link.wire.finish(cx);
+                me.state.closed.set(true);
+                // Dropping h2's half ends every stream.
+                me.connection = None;
+                me.state.wake_all();
+                return Poll::Ready(end);
             }
         }
     }
@@ -240,7 +230,7 @@ impl Future for ClientDriver {
 impl ClientDriver {
     /// Ready to be polled again (`None`) or to close (`Some`).
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<(), StreamError>>> {
-        let DriverState::Open(connection) = &mut self.connection else { return Poll::Ready(Some(Ok(()))) };
+        let Some(connection) = &mut self.connection else { return Poll::Ready(Some(Ok(()))) };
         let Link { role, wire, counters, .. } = &*self.link;
         if self.keepalive.as_mut().is_some_and(|keepalive| keepalive.poll_dead(cx).is_ready()) {
             bump(&counters.keepalive_timeout);
@@ -259,6 +249,9 @@ impl ClientDriver {
         if wire.peer_is_going_away() && !self.state.draining.replace(true) {
             self.state.wake_all();
         }
+        if self.state.has_room(connection.max_concurrent_send_streams()) {
+            self.state.wake_all();
+        }
         match ready!(wire.poll_drain(cx)) {
             Ok(true) => Poll::Ready(None),
             Ok(false) => Poll::Pending,
@@ -271,7 +264,7 @@ impl Drop for ClientDriver {
     fn drop(&mut self) {
         self.state.closed.set(true);
         self.state.wake_all();
-        self.link.wire.wake_waiters();
+        self.link.wire.release();
     }
 }
 

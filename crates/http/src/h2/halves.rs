@@ -202,7 +202,6 @@ impl Halves {
         error
     }
 
-    #[cfg(test)]
     pub(super) fn is_sending(&self) -> bool {
         self.sending
     }

@@ -2,12 +2,13 @@
 //! [`ServerExchange`].
 //!
 //! ```text
-//! Handshake --preface--> Open --end, error, limit--> Closing --drained--> Closed
+//! Handshake --preface--> Open --end, error, limit--> Closed
 //! ```
 //!
 //! The owner's task polls [`ServerConnection::poll_accept`] until it yields `None` or an error
 //! and spawns one task per accepted stream; that poll alone moves bytes. Whoever drops the
-//! connection earlier cuts its streams off.
+//! connection earlier cuts its streams off, which is also how an end that waits for a peer that
+//! does not read is cut short.
 //!
 //! Limits: `max_concurrent_streams` (refused above), [`super::HeaderLimits`] (RST_STREAM
 //! INTERNAL_ERROR), [`super::FloodLimits`] (GOAWAY ENHANCE_YOUR_CALM), premature resets (the
@@ -107,7 +108,6 @@ pub struct ServerConnection {
 enum State {
     Handshake(Box<Handshake<GatherIo, Bytes>>),
     Open(Box<Connection<GatherIo, Bytes>>),
-    Closing(Option<StreamError>),
     Closed,
 }
 
@@ -151,17 +151,13 @@ impl ServerConnection {
                         }
                     }
                 }
-                State::Closing(error) => {
-                    ready!(self.link.wire.poll_close(cx));
-                    let error = error.take();
-                    self.state = State::Closed;
-                    return Poll::Ready(error.map(Err));
-                }
                 State::Closed => return Poll::Ready(None),
             };
             if let Some(error) = ending {
+                self.link.wire.finish(cx);
                 // Dropping h2's half ends every stream.
-                self.state = State::Closing(error);
+                self.state = State::Closed;
+                return Poll::Ready(error.map(Err));
             }
         }
     }
@@ -263,6 +259,12 @@ impl ServerConnection {
     }
 }
 
+impl Drop for ServerConnection {
+    fn drop(&mut self) {
+        self.link.wire.release();
+    }
+}
+
 /// Envoy's measure against rapid resets (CVE-2023-44487): of all requests on the connection, how
 /// many were reset by the peer early and without an answer.
 #[derive(Default)]
@@ -340,6 +342,11 @@ impl Exchange for ServerStream {
     }
 
     fn reset(&mut self, reason: ResetReason) {
+        if reason == ResetReason::NoError && self.answered && !self.halves.is_sending() {
+            // A reset now would overtake what is still queued; h2 sends this one by itself when
+            // the stream is dropped, after the response.
+            return;
+        }
         self.respond.send_reset(failure::code(reason));
     }
 

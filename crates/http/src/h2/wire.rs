@@ -78,29 +78,30 @@ impl Wire {
         ready!(result)?;
         let blocked = self.blocked.replace(false);
         if !blocked {
-            self.queued.set(0);
-            self.wake_waiters();
+            self.release();
         }
         Poll::Ready(Ok(blocked))
     }
 
-    /// Writes what is left and closes our direction. Errors no longer matter.
-    pub(super) fn poll_close(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.wake_waiters();
+    /// Writes what is left and closes our direction; h2's orderly end. Errors no longer matter.
+    fn poll_close(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut inner = self.inner.borrow_mut();
-        let drained = match self.flood.get() {
-            // The peer may never read again: one attempt is all it gets.
-            Some(_) => {
-                let _ = inner.poll_drain(cx);
-                Ok(())
-            }
-            None => ready!(inner.poll_drain(cx)),
-        };
-        if drained.is_ok() && !inner.shut {
-            let _ = ready!(Pin::new(&mut inner.stream).poll_shutdown(cx));
-            inner.shut = true;
+        if ready!(inner.poll_drain(cx)).is_ok() {
+            ready!(inner.poll_shut(cx));
         }
         Poll::Ready(())
+    }
+
+    /// The same without waiting for a peer that may never read again: one attempt.
+    pub(super) fn finish(&self, cx: &mut Context<'_>) {
+        let _ = self.poll_close(cx);
+        self.release();
+    }
+
+    /// Lets go of streams that wait for room: the connection is over, as they will find.
+    pub(super) fn release(&self) {
+        self.queued.set(0);
+        self.wake_waiters();
     }
 
     /// Reads and throws away until the peer closes too. Closing a socket with unread bytes makes
@@ -154,8 +155,7 @@ impl Wire {
         Poll::Pending
     }
 
-    /// Lets the waiting streams look again (also at the end of the connection).
-    pub(super) fn wake_waiters(&self) {
+    fn wake_waiters(&self) {
         if !self.waiters.borrow().is_empty() {
             for waker in self.waiters.take() {
                 waker.wake();
@@ -204,6 +204,14 @@ impl Inner {
         }
         self.meter.settled(0);
         Poll::Ready(Ok(()))
+    }
+
+    fn poll_shut(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.shut {
+            let _ = ready!(Pin::new(&mut self.stream).poll_shutdown(cx));
+            self.shut = true;
+        }
+        Poll::Ready(())
     }
 
     /// Takes in `bufs`: into the buffer while there is room, else together with it to the socket.

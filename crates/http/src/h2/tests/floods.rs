@@ -178,3 +178,39 @@ async fn malformed_requests_reset_only_their_stream() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_was_read_while_sniffing_is_not_lost() {
+    conversation(async {
+        let mut bytes = opening();
+        bytes.extend(frame(1, 0x5, 1, HEADERS_BLOCK));
+        for cut in [24, 30, bytes.len() - 3, bytes.len()] {
+            let (mut near, far) = pair().await;
+            let initial = Bytes::copy_from_slice(&bytes[..cut]);
+            let mut connection = serve(Stream::Tcp(far), initial, &ServerOptions::default(), Rc::default());
+            near.write_all(&bytes[cut..]).await.unwrap();
+            let (head, length, _) = poll_fn(|cx| connection.poll_accept(cx)).await.unwrap().unwrap();
+            assert_eq!((&*head.authority, length.is_empty()), ("h", true), "cut at {cut}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn settings_are_those_of_envoy() {
+    conversation(async {
+        let (mut near, far) = pair().await;
+        serve_with(far, &ServerOptions::default(), &Rc::default(), |_, _| async {});
+        near.write_all(&opening()).await.unwrap();
+        let mut answer = vec![0; 9 + 30 + 9];
+        near.read_exact(&mut answer).await.unwrap();
+        let settings: Vec<(u16, u32)> = answer[9..39]
+            .chunks(6)
+            .map(|s| (u16::from_be_bytes([s[0], s[1]]), u32::from_be_bytes([s[2], s[3], s[4], s[5]])))
+            .collect();
+        for expected in [(1, 4096), (3, 1024), (4, 16 << 20), (5, 64 << 10)] {
+            assert!(settings.contains(&expected), "{settings:?}");
+        }
+    })
+    .await;
+}

@@ -1,5 +1,7 @@
 //! The server under test, h2's client as the peer.
 
+use std::io;
+
 use super::*;
 use h2::Reason;
 use http::Request;
@@ -260,7 +262,7 @@ async fn an_extended_connect_is_an_upgrade_inside() {
 #[tokio::test(start_paused = true)]
 async fn a_silent_client_is_given_up() {
     conversation(async {
-        let (near, far) = pair().await;
+        let (mut near, far) = pair().await;
         let counters = Rc::new(H2Counters::default());
         let mut options = ServerOptions::default();
         options.keepalive = Some(KeepaliveOptions {
@@ -269,11 +271,47 @@ async fn a_silent_client_is_given_up() {
             jitter_percent: 15.0,
         });
         let mut connection = serve(Stream::Tcp(far), Bytes::new(), &options, counters.clone());
-        tokio::io::AsyncWriteExt::write_all(&mut { near }, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
-            .await
-            .unwrap();
+        let opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+        tokio::io::AsyncWriteExt::write_all(&mut near, opening).await.unwrap();
         let end = poll_fn(|cx| connection.poll_accept(cx)).await;
-        assert!(end.is_none() || matches!(end, Some(Err(_))));
+        assert!(matches!(end, Some(Err(StreamError::Connection(error))) if error.kind() == io::ErrorKind::TimedOut));
+        assert_eq!(counters.keepalive_timeout.get(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_answers_is_kept() {
+    conversation(async {
+        let (near, far) = pair().await;
+        let counters = Rc::new(H2Counters::default());
+        let mut options = ServerOptions::default();
+        let second = Duration::from_secs(1);
+        options.keepalive = Some(KeepaliveOptions { interval: second, timeout: 5 * second, jitter_percent: 0.0 });
+        serve_with(far, &options, &counters, |_, mut stream| async move { stream.send_head(&ok(), true) });
+        let mut client = h2_client(near).await;
+        tokio::time::sleep(10 * second).await;
+        let (response, _) = client.send_request(get("http://h/"), true).unwrap();
+        assert_eq!(response.await.unwrap().status(), 200);
+        assert_eq!(counters.keepalive_timeout.get(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_whole_answer_arrives_though_the_request_is_not_wanted() {
+    conversation(async {
+        let (near, far) = pair().await;
+        serve_with(far, &ServerOptions::default(), &Rc::default(), |_, mut stream| async move {
+            stream.send_head(&ok(), false);
+            stream.send_data(Bytes::from(vec![1; 50_000]), true);
+            stream.reset(crate::exchange::ResetReason::NoError);
+        });
+        let mut client = h2_client(near).await;
+        let (response, mut send) = client.send_request(get("http://h/"), false).unwrap();
+        let (bytes, _) = collect(response.await.unwrap().into_body()).await.unwrap();
+        assert_eq!(bytes.len(), 50_000);
+        assert_eq!(poll_fn(|cx| send.poll_reset(cx)).await.unwrap(), Reason::NO_ERROR);
     })
     .await;
 }

@@ -169,3 +169,27 @@ async fn window_comes_back_only_for_what_was_taken() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn streams_that_wait_for_room_notice_the_end() {
+    conversation(async {
+        let (near, far) = pair().await;
+        let options = ServerOptions { buffer_limit: 1000, ..ServerOptions::default() };
+        let mut connection = serve(Stream::Tcp(far), Bytes::new(), &options, Rc::default());
+        let client = spawn_local(async move {
+            let mut client = h2_client(near).await;
+            let (response, _) = client.send_request(request(), true).unwrap();
+            let _ = response.await;
+        });
+        let (_, _, mut stream) = poll_fn(|cx| connection.poll_accept(cx)).await.unwrap().unwrap();
+        stream.send_head(&ok(), false);
+        stream.send_data(Bytes::from_static(&[0; 2000]), false);
+        let waiting = spawn_local(async move { ready(&mut stream).await });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(connection);
+        assert!(waiting.await.unwrap().is_err());
+        client.await.unwrap();
+    })
+    .await;
+}
