@@ -1,1 +1,39 @@
-//! HTTP/1.0 and HTTP/1.1, both directions.
+//! HTTP/1.0 and HTTP/1.1, both directions (RFC 9110, RFC 9112).
+//!
+//! Two layers. The core is pure: [`parse_request`], [`parse_response`], the body readers and the
+//! encoders work on buffers and are tested as tables. Around it, [`ServerConn`] and [`ClientConn`]
+//! own a socket each and implement the crate's exchange traits.
+//!
+//! Where recipients disagree on where a message ends, requests are smuggled; there this codec is
+//! strict, beyond Envoy if need be: two Host headers that differ, chunk data longer than its size,
+//! a bare CR, Transfer-Encoding in HTTP/1.0 and an unasked 101 are refused, a body on an upgrade
+//! makes it no upgrade. Where nothing is at stake it follows Envoy: bare LF ends a header line,
+//! a folded header is joined, empty lines before a request are skipped.
+
+mod body;
+mod buffers;
+mod chunked;
+mod client;
+pub mod details;
+mod encode;
+mod fuzz;
+mod head;
+mod names_cache;
+mod options;
+mod outbox;
+mod request;
+mod response;
+mod server;
+mod target;
+mod wire;
+mod writer;
+
+pub use client::ClientConn;
+pub use fuzz::{fuzz_request_bytes, fuzz_response_bytes};
+pub use options::{ClientOptions, Counters, HeaderKeyFormat, ServerOptions, UnderscoresAction};
+pub use request::{ParsedRequest, parse_request};
+pub use response::{Asked, ParsedResponse, ResponseBody, parse_response};
+pub use server::{Next, ServerConn};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,354 @@
+//! What the heads of requests and responses have in common: finding the header lines without
+//! copying them, the fields that decide framing, and the rules against smuggling.
+//!
+//! Pure functions over bytes. Rules: RFC 9112 sections 2.2, 5, 6 and 9.6, stricter than Envoy
+//! where Envoy's reading could be told apart from another recipient's. Values stay slices of the
+//! buffer that the head arrived in. Limits: bytes per head and entries per head, both before
+//! anything is allocated for the entries. Failures are [`ProtocolError`]s of `details`.
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::{HeaderName, HeaderValue, header};
+use httparse::{Header, Status};
+use nuncio_api::{Headers, Text, names};
+use smallvec::SmallVec;
+
+use super::details;
+use super::names_cache::name_of;
+use super::options::UnderscoresAction;
+use crate::error::ProtocolError;
+
+/// Entries that a head parses into without an allocation; `max_headers_count` beyond it takes one.
+pub(super) const INLINE_HEADERS: usize = 100;
+/// More names than this in one Connection header are refused, as Envoy does.
+const MAX_NOMINATED: usize = 10;
+
+/// A piece of the head by offsets, so that the buffer may be frozen in between.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Span {
+    start: usize,
+    end: usize,
+}
+
+impl Span {
+    /// Where `part` lies in `whole`; empty when it does not.
+    pub(super) fn of(part: &[u8], whole: &[u8]) -> Self {
+        let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+        let end = start.wrapping_add(part.len());
+        if start <= end && end <= whole.len() { Self { start, end } } else { Self::default() }
+    }
+
+    pub(super) fn slice(self, bytes: &Bytes) -> Bytes {
+        if self.end <= bytes.len() { bytes.slice(self.start..self.end) } else { Bytes::new() }
+    }
+
+    fn bytes(self, bytes: &Bytes) -> &[u8] {
+        bytes.get(self.start..self.end).unwrap_or_default()
+    }
+}
+
+/// Name and value of each header line.
+pub(super) type Lines = SmallVec<[(Span, Span); 32]>;
+
+/// Records where the header lines lie.
+pub(super) fn lines_of(headers: &[Header<'_>], whole: &[u8]) -> Lines {
+    headers.iter().map(|h| (Span::of(h.name.as_bytes(), whole), Span::of(h.value, whole))).collect()
+}
+
+/// Decides when a growing buffer is worth another parse, so that a head that drips in byte by
+/// byte costs linear time: at its first byte, at each doubling, and when its last line is there.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct HeadScan {
+    tried: usize,
+    scanned: usize,
+}
+
+impl HeadScan {
+    /// True when parsing `buf` may tell something new.
+    pub(super) fn worth_parsing(&mut self, buf: &[u8], limit: usize) -> bool {
+        let from = self.scanned.saturating_sub(3);
+        self.scanned = buf.len();
+        let due = buf.len() >= self.tried.saturating_mul(2)
+            || buf.len() > limit
+            || end_of_head(buf.get(from..).unwrap_or_default()).is_some();
+        if due {
+            self.tried = buf.len().max(1);
+        }
+        due && !buf.is_empty()
+    }
+}
+
+/// Offset just behind the empty line that ends a head.
+fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'\n', bytes).find_map(|at| match bytes.get(at + 1..) {
+        Some([b'\n', ..]) => Some(at + 2),
+        Some([b'\r', b'\n', ..]) => Some(at + 3),
+        _ => None,
+    })
+}
+
+/// Empty lines before a start line are skipped (RFC 9112 section 2.2).
+pub(super) fn skip_blank_lines(buf: &mut BytesMut) {
+    loop {
+        match buf.first() {
+            Some(b'\n') => buf.advance(1),
+            Some(b'\r') if buf.get(1) == Some(&b'\n') => buf.advance(2),
+            _ => return,
+        }
+    }
+}
+
+/// What an attempt at a head came to.
+pub(super) enum Attempt<T> {
+    /// The head is not all there.
+    Partial,
+    /// It is, and so many bytes long.
+    Complete(T, usize),
+}
+
+/// Turns what httparse says into what the peer is told. `Ok(None)`: the head may use obsolete
+/// line folding, which httparse does not take; unfold and try again.
+pub(super) fn outcome(
+    result: Result<Status<usize>, httparse::Error>,
+    window: &[u8],
+) -> Result<Option<Status<usize>>, ProtocolError> {
+    use httparse::Error;
+    match result {
+        Ok(status) => Ok(Some(status)),
+        Err(Error::TooManyHeaders) => Err(details::TOO_MANY_HEADERS),
+        Err(Error::HeaderName | Error::HeaderValue) if has_fold(window) => Ok(None),
+        Err(Error::HeaderValue) => Err(details::INVALID_CHARACTERS),
+        Err(_) => Err(details::CODEC_ERROR),
+    }
+}
+
+fn has_fold(bytes: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', bytes).any(|at| matches!(bytes.get(at + 1), Some(b' ' | b'\t')))
+}
+
+/// Joins folded header lines with one space (RFC 9112 section 5.2). `None` until the whole head
+/// is there; the second value is the length of the head as received.
+pub(super) fn unfold(window: &[u8]) -> Result<Option<(BytesMut, usize)>, ProtocolError> {
+    let Some(end) = end_of_head(window) else { return Ok(None) };
+    let mut out = BytesMut::with_capacity(end);
+    let head = window.get(..end).unwrap_or_default();
+    for (number, line) in head.split_inclusive(|b| *b == b'\n').enumerate() {
+        if !matches!(line.first(), Some(b' ' | b'\t')) {
+            out.extend_from_slice(line);
+            continue;
+        }
+        // A start line cannot be continued, nor can a head begin with a continuation.
+        if number < 2 {
+            return Err(details::CODEC_ERROR);
+        }
+        while matches!(out.last(), Some(b'\r' | b'\n' | b' ' | b'\t')) {
+            out.truncate(out.len() - 1);
+        }
+        out.extend_from_slice(b" ");
+        out.extend_from_slice(line.trim_ascii_start());
+        if !line.trim_ascii_start().ends_with(b"\n") {
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+    Ok(Some((out, end)))
+}
+
+/// Transfer-Encoding of a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Coding {
+    /// No such header.
+    #[default]
+    None,
+    /// Exactly one, and it says `chunked`.
+    Chunked,
+    /// Anything else.
+    Other,
+}
+
+/// The Connection header(s).
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Connection {
+    pub(super) close: bool,
+    pub(super) keep_alive: bool,
+    pub(super) upgrade: bool,
+    nominates: bool,
+}
+
+/// The headers of a head, and what those that the codec itself obeys say.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    pub(super) headers: Headers,
+    pub(super) content_length: Option<u64>,
+    pub(super) coding: Coding,
+    pub(super) connection: Connection,
+    pub(super) upgrade: Option<Bytes>,
+    pub(super) expect_continue: bool,
+    pub(super) host: Option<Bytes>,
+    pub(super) dropped_underscores: u32,
+}
+
+/// Reads the header lines of `head` in order.
+pub(super) fn fields(
+    head: &Bytes,
+    lines: &Lines,
+    request: Option<UnderscoresAction>,
+) -> Result<Fields, ProtocolError> {
+    let mut fields = Fields { headers: Headers::with_capacity(lines.len() + 8), ..Fields::default() };
+    for (name, value) in lines {
+        let raw_name = name.bytes(head);
+        let name = name_of(raw_name).ok_or(details::CODEC_ERROR)?;
+        if let Some(action) = request
+            && action != UnderscoresAction::Allow
+            && raw_name.contains(&b'_')
+        {
+            if action == UnderscoresAction::RejectRequest {
+                return Err(details::UNEXPECTED_UNDERSCORE);
+            }
+            fields.dropped_underscores = fields.dropped_underscores.saturating_add(1);
+            continue;
+        }
+        let bytes = value.slice(head);
+        fields.note(&name, &bytes, request.is_some())?;
+        if name == header::HOST && request.is_some() {
+            continue;
+        }
+        let value = HeaderValue::from_maybe_shared(bytes).map_err(|_| details::INVALID_CHARACTERS)?;
+        fields.headers.append(name, value);
+    }
+    fields.drop_nominated(request.is_some())?;
+    Ok(fields)
+}
+
+/// Header lines as they are, with no meaning given to any (trailers).
+pub(super) fn plain_headers(block: &Bytes, lines: &Lines) -> Result<Headers, ProtocolError> {
+    let mut headers = Headers::with_capacity(lines.len());
+    for (name, value) in lines {
+        let name = name_of(name.bytes(block)).ok_or(details::CODEC_ERROR)?;
+        let value =
+            HeaderValue::from_maybe_shared(value.slice(block)).map_err(|_| details::INVALID_CHARACTERS)?;
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+impl Fields {
+    /// Obeys one header line.
+    fn note(&mut self, name: &HeaderName, value: &Bytes, request: bool) -> Result<(), ProtocolError> {
+        match *name {
+            header::CONTENT_LENGTH => {
+                if self.content_length.is_some() {
+                    return Err(details::CODEC_ERROR);
+                }
+                self.content_length = Some(content_length(value).ok_or(details::CODEC_ERROR)?);
+            }
+            header::TRANSFER_ENCODING => {
+                let chunked = self.coding == Coding::None && value.eq_ignore_ascii_case(b"chunked");
+                self.coding = if chunked { Coding::Chunked } else { Coding::Other };
+            }
+            header::CONNECTION => self.connection.note(value),
+            header::UPGRADE if self.upgrade.is_none() => self.upgrade = Some(value.clone()),
+            header::EXPECT if request => self.expect_continue |= value.eq_ignore_ascii_case(b"100-continue"),
+            header::HOST if request => match &self.host {
+                // The same Host twice says nothing new; two different ones are an attack.
+                Some(first) if first != value => return Err(details::CODEC_ERROR),
+                _ => self.host = Some(value.clone()),
+            },
+            ref other if *other == names::PROXY_CONNECTION => {
+                self.connection.close |= value.eq_ignore_ascii_case(b"close");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Removes the headers that Connection nominates (RFC 9110 section 7.6.1). Framing has been
+    /// decided by then, so `Connection: content-length` changes no length.
+    fn drop_nominated(&mut self, request: bool) -> Result<(), ProtocolError> {
+        if !self.connection.nominates {
+            return Ok(());
+        }
+        let mut nominated: SmallVec<[Bytes; 4]> = SmallVec::new();
+        let mut count = 0;
+        for value in self.headers.get_all(&header::CONNECTION) {
+            for token in value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+                count += 1;
+                if request && (count > MAX_NOMINATED || must_not_be_nominated(token)) {
+                    return Err(details::CONNECTION_HEADER_REJECTED);
+                }
+                nominated.push(Bytes::copy_from_slice(token));
+            }
+        }
+        self.headers.retain(|name, _| {
+            kept_though_nominated(name)
+                || !nominated.iter().any(|n| n.eq_ignore_ascii_case(name.as_str().as_bytes()))
+        });
+        Ok(())
+    }
+
+    /// How many body bytes the framing headers announce, after the checks that both directions
+    /// share. `allow_chunked_length`: Transfer-Encoding wins and Content-Length goes.
+    pub(super) fn check_framing(&mut self, allow_chunked_length: bool) -> Result<(), ProtocolError> {
+        match self.coding {
+            Coding::None => Ok(()),
+            Coding::Other => Err(details::INVALID_TRANSFER_ENCODING),
+            Coding::Chunked if self.content_length.is_none() => Ok(()),
+            Coding::Chunked if allow_chunked_length => {
+                self.content_length = None;
+                self.headers.remove(&header::CONTENT_LENGTH);
+                // Whoever sent both may be trying something: nothing after this message counts.
+                self.connection.close = true;
+                Ok(())
+            }
+            Coding::Chunked => Err(details::CONTENT_LENGTH_AND_CHUNKED),
+        }
+    }
+
+    /// The first token of Upgrade, when Connection asks for it.
+    pub(super) fn upgrade_token(&self) -> Option<Text> {
+        let value = self.upgrade.as_ref().filter(|_| self.connection.upgrade)?;
+        let token = value.split(|b| *b == b',').next()?.trim_ascii();
+        if token.is_empty() {
+            return None;
+        }
+        Text::from_utf8(value.slice_ref(token)).ok()
+    }
+}
+
+impl Connection {
+    fn note(&mut self, value: &[u8]) {
+        for token in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+            if token.eq_ignore_ascii_case(b"close") {
+                self.close = true;
+            } else if token.eq_ignore_ascii_case(b"keep-alive") {
+                self.keep_alive = true;
+            } else if token.eq_ignore_ascii_case(b"upgrade") {
+                self.upgrade = true;
+            } else if !token.is_empty() {
+                self.nominates = true;
+            }
+        }
+    }
+}
+
+/// Headers that a client may not make the proxy forget.
+fn must_not_be_nominated(token: &[u8]) -> bool {
+    const KEPT: [&[u8]; 5] =
+        [b"host", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"authorization"];
+    token.first() == Some(&b':') || KEPT.iter().any(|k| token.eq_ignore_ascii_case(k))
+}
+
+/// Hop-by-hop headers that are not removed here: encoding skips them, the layer above reads them.
+fn kept_though_nominated(name: &HeaderName) -> bool {
+    matches!(*name, header::CONNECTION | header::TE | header::UPGRADE | header::TRANSFER_ENCODING)
+        || *name == names::KEEP_ALIVE
+}
+
+/// A content-length is decimal digits and nothing else (RFC 9110 section 8.6).
+pub(super) fn content_length(value: &[u8]) -> Option<u64> {
+    if value.is_empty() {
+        return None;
+    }
+    value.iter().try_fold(0u64, |sum, byte| match byte {
+        b'0'..=b'9' => sum.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
+        _ => None,
+    })
+}

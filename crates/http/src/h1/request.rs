@@ -1,0 +1,222 @@
+//! Request heads: bytes in, [`ParsedRequest`] out (RFC 9112 sections 3, 6 and 9.3).
+//!
+//! A pure function over the read buffer: it takes a whole head off the front or leaves the buffer
+//! as it is. It decides the framing of the body, whether the connection may be kept, and whether
+//! an upgrade is asked for; it answers nothing and reads no body.
+
+use std::mem::MaybeUninit;
+
+use bytes::{Bytes, BytesMut};
+use http::{Method, header};
+use httparse::{Header, Status};
+use nuncio_api::{Protocol, RequestHead, Text, message::BodyLength};
+
+use super::details;
+use super::head::{self, Attempt, Coding, Fields, INLINE_HEADERS, Lines, Span};
+use super::options::ServerOptions;
+use super::target::{self, Target};
+use crate::error::ProtocolError;
+
+/// A request head and what it says about the rest.
+#[derive(Debug)]
+pub struct ParsedRequest {
+    /// The head. Hop-by-hop headers are still in it; encoding skips them.
+    pub head: RequestHead,
+    /// Length of the body. An upgrade or CONNECT has an unknown one: raw bytes until the end.
+    pub body: BodyLength,
+    /// The client wants the connection kept after the response.
+    pub keep_alive: bool,
+    /// `Expect: 100-continue`: the client waits for a 100 before it sends the body. The header
+    /// is still in the head.
+    pub expect_continue: bool,
+    /// Length of the head on the wire.
+    pub head_bytes: usize,
+    /// Headers left out for an underscore in their name.
+    pub dropped_underscores: u32,
+}
+
+impl ParsedRequest {
+    /// True when what follows the head is a tunnel, not a body.
+    pub fn is_tunnel(&self) -> bool {
+        self.head.method == Method::CONNECT || self.head.upgrade.is_some()
+    }
+}
+
+struct StartLine {
+    method: Span,
+    target: Span,
+    minor_version: u8,
+}
+
+/// Takes one request head off `buf`; `None` when it is not all there yet.
+pub fn parse_request(
+    buf: &mut BytesMut,
+    options: &ServerOptions,
+) -> Result<Option<ParsedRequest>, ProtocolError> {
+    head::skip_blank_lines(buf);
+    let limit = options.max_head_bytes;
+    let window = buf.get(..buf.len().min(limit)).unwrap_or_default();
+    let (line, lines, head, head_bytes) = match attempt(window, options)? {
+        Attempt::Complete((line, lines, None), length) => (line, lines, buf.split_to(length).freeze(), length),
+        Attempt::Complete((line, lines, Some(unfolded)), length) => {
+            bytes::Buf::advance(buf, length);
+            (line, lines, unfolded, length)
+        }
+        Attempt::Partial if buf.len() > limit => return Err(details::HEADERS_TOO_LARGE),
+        Attempt::Partial => return Ok(None),
+    };
+    assemble(&line, &lines, &head, options).map(|request| Some(ParsedRequest { head_bytes, ..request }))
+}
+
+type Parts = (StartLine, Lines, Option<Bytes>);
+
+fn attempt(window: &[u8], options: &ServerOptions) -> Result<Attempt<Parts>, ProtocolError> {
+    if window.is_empty() {
+        return Ok(Attempt::Partial);
+    }
+    if let Some(done) = with_slots(window, options.max_headers_count)? {
+        return Ok(match done {
+            Attempt::Partial => Attempt::Partial,
+            Attempt::Complete((line, lines), length) => Attempt::Complete((line, lines, None), length),
+        });
+    }
+    let Some((unfolded, length)) = head::unfold(window)? else { return Ok(Attempt::Partial) };
+    match with_slots(&unfolded, options.max_headers_count)? {
+        Some(Attempt::Complete((line, lines), _)) => {
+            Ok(Attempt::Complete((line, lines, Some(unfolded.freeze())), length))
+        }
+        _ => Err(details::CODEC_ERROR),
+    }
+}
+
+type Found = Option<Attempt<(StartLine, Lines)>>;
+
+/// Picks room for the header lines: on the stack for up to the default count.
+fn with_slots(window: &[u8], max: usize) -> Result<Found, ProtocolError> {
+    if max <= INLINE_HEADERS {
+        let mut slots = [const { MaybeUninit::<Header<'_>>::uninit() }; INLINE_HEADERS];
+        locate(window, slots.get_mut(..max).unwrap_or_default())
+    } else {
+        let mut slots: Vec<MaybeUninit<Header<'_>>> = Vec::new();
+        slots.resize_with(max.min(window.len()), MaybeUninit::uninit);
+        locate(window, &mut slots)
+    }
+}
+
+fn locate<'b>(window: &'b [u8], slots: &mut [MaybeUninit<Header<'b>>]) -> Result<Found, ProtocolError> {
+    let mut request = httparse::Request::new(&mut []);
+    let result = request.parse_with_uninit_headers(window, slots);
+    let Some(status) = head::outcome(result, window)? else { return Ok(None) };
+    let Status::Complete(length) = status else { return Ok(Some(Attempt::Partial)) };
+    let line = StartLine {
+        method: Span::of(request.method.unwrap_or_default().as_bytes(), window),
+        target: Span::of(request.path.unwrap_or_default().as_bytes(), window),
+        minor_version: request.version.unwrap_or(0),
+    };
+    Ok(Some(Attempt::Complete((line, head::lines_of(request.headers, window)), length)))
+}
+
+fn assemble(
+    line: &StartLine,
+    lines: &Lines,
+    head: &Bytes,
+    options: &ServerOptions,
+) -> Result<ParsedRequest, ProtocolError> {
+    let method = method(&line.method.slice(head), options.allow_custom_methods)?;
+    let Target { scheme, authority, path } =
+        target::target(&method, line.target.slice(head), options.allow_absolute_url)?;
+    let mut fields = head::fields(head, lines, Some(options.underscores))?;
+    let host = fields.host.take().map(target::host).transpose()?;
+    let http_10 = line.minor_version == 0;
+    if http_10 && !options.accept_http_10 {
+        return Err(details::LOW_VERSION);
+    }
+    let upgrade = framing(&method, http_10, &mut fields, options)?;
+    let tunnel = method == Method::CONNECT || upgrade.is_some();
+    let fallback = || if http_10 { options.default_host_for_http_10.clone() } else { None };
+    Ok(ParsedRequest {
+        body: body_length(tunnel, &fields),
+        keep_alive: !fields.connection.close && (!http_10 || fields.connection.keep_alive),
+        expect_continue: fields.expect_continue && !http_10,
+        head_bytes: 0,
+        dropped_underscores: fields.dropped_underscores,
+        head: RequestHead {
+            method,
+            scheme: scheme.unwrap_or(options.scheme),
+            authority: authority.or(host).or_else(fallback).unwrap_or_default(),
+            path,
+            protocol: if http_10 { Protocol::Http10 } else { Protocol::Http11 },
+            upgrade,
+            headers: fields.headers,
+        },
+    })
+}
+
+/// Checks the framing headers and says which upgrade is asked for, if any.
+fn framing(
+    method: &Method,
+    http_10: bool,
+    fields: &mut Fields,
+    options: &ServerOptions,
+) -> Result<Option<Text>, ProtocolError> {
+    fields.check_framing(options.allow_chunked_length)?;
+    if http_10 && fields.coding != Coding::None {
+        return Err(details::TRANSFER_ENCODING_NOT_ALLOWED);
+    }
+    if *method == Method::CONNECT {
+        if fields.coding != Coding::None {
+            return Err(details::INVALID_TRANSFER_ENCODING);
+        }
+        if fields.content_length.is_some_and(|n| n > 0) {
+            return Err(details::BODY_DISALLOWED);
+        }
+        fields.headers.remove(&header::CONTENT_LENGTH);
+        return Ok(None);
+    }
+    // A request with a body is served as what it is: where the body ends and the new protocol
+    // begins must not be a matter of opinion. h2c is not offered.
+    let has_body = fields.coding != Coding::None || fields.content_length.is_some_and(|n| n > 0);
+    let upgrade = fields.upgrade_token().filter(|token| !http_10 && !has_body && !is_h2c(token));
+    if upgrade.is_some() {
+        fields.headers.remove(&header::CONTENT_LENGTH);
+    }
+    Ok(upgrade)
+}
+
+fn is_h2c(token: &str) -> bool {
+    token.eq_ignore_ascii_case("h2c")
+}
+
+fn body_length(tunnel: bool, fields: &Fields) -> BodyLength {
+    match (tunnel, fields.coding, fields.content_length) {
+        (true, _, _) | (_, Coding::Chunked | Coding::Other, _) => BodyLength::Unknown,
+        (_, Coding::None, Some(0) | None) => BodyLength::Empty,
+        (_, Coding::None, Some(length)) => BodyLength::Known(length),
+    }
+}
+
+/// Methods beyond the nine of the `http` crate that Envoy's parser takes.
+const KNOWN_METHODS: [&str; 26] = [
+    "ACL", "BIND", "CHECKOUT", "COPY", "LINK", "LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL", "MOVE",
+    "MSEARCH", "NOTIFY", "PROPFIND", "PROPPATCH", "PURGE", "QUERY", "REBIND", "REPORT", "SEARCH", "SOURCE",
+    "SUBSCRIBE", "UNBIND", "UNLINK", "UNLOCK", "UNSUBSCRIBE",
+];
+
+fn method(token: &[u8], allow_custom: bool) -> Result<Method, ProtocolError> {
+    match token {
+        b"GET" => return Ok(Method::GET),
+        b"POST" => return Ok(Method::POST),
+        b"PUT" => return Ok(Method::PUT),
+        b"HEAD" => return Ok(Method::HEAD),
+        b"DELETE" => return Ok(Method::DELETE),
+        b"OPTIONS" => return Ok(Method::OPTIONS),
+        b"PATCH" => return Ok(Method::PATCH),
+        b"CONNECT" => return Ok(Method::CONNECT),
+        b"TRACE" => return Ok(Method::TRACE),
+        _ => {}
+    }
+    if !allow_custom && !KNOWN_METHODS.iter().any(|known| known.as_bytes() == token) {
+        return Err(details::CODEC_ERROR);
+    }
+    Method::from_bytes(token).map_err(|_| details::CODEC_ERROR)
+}
