@@ -65,7 +65,12 @@ pub(crate) fn write(schema: &Schema) -> Result<(String, Vec<u8>), String> {
             let of = field.of.as_str();
             let entry = message_index.get(of).copied();
             let is_map = entry.is_some_and(|at| messages[usize::from(at)].map_entry);
-            (entry.or_else(|| enum_index.get(of).copied()).unwrap_or(NONE), is_map)
+            (
+                entry
+                    .or_else(|| enum_index.get(of).copied())
+                    .unwrap_or(NONE),
+                is_map,
+            )
         };
         put_message(&mut sections, &mut names, message, of)?;
     }
@@ -82,7 +87,10 @@ fn sorted<T>(all: &[T], name: impl Fn(&T) -> &String) -> Vec<&T> {
 }
 
 fn index<'a>(names: impl Iterator<Item = &'a str>) -> Result<HashMap<&'a str, u16>, String> {
-    names.enumerate().map(|(at, name)| Ok((name, short(at)?))).collect()
+    names
+        .enumerate()
+        .map(|(at, name)| Ok((name, short(at)?)))
+        .collect()
 }
 
 fn short(number: usize) -> Result<u16, String> {
@@ -100,7 +108,10 @@ fn put_message(
     for field in sorted_by_number(&message.fields) {
         let (of, is_map) = of(field);
         if of == NONE && !field.of.is_empty() {
-            return Err(format!("{}.{} is of unknown type {}", message.name, field.name, field.of));
+            return Err(format!(
+                "{}.{} is of unknown type {}",
+                message.name, field.name, field.of
+            ));
         }
         put_field(to, names, field, of, is_map)?;
     }

@@ -54,7 +54,9 @@ pub fn load(message_type: &str, sources: Vec<Source>, options: LoadOptions) -> L
     };
     let Some(message) = Message::named(message_type) else {
         let text = format!("there is no message type `{message_type}`");
-        loaded.diagnostics.push(Diagnostic::error("unknown-type", "", text));
+        loaded
+            .diagnostics
+            .push(Diagnostic::error("unknown-type", "", text));
         return loaded;
     };
     let mut failed = Vec::new();
@@ -62,7 +64,7 @@ pub fn load(message_type: &str, sources: Vec<Source>, options: LoadOptions) -> L
     for (file, source) in (0u32..).zip(&loaded.sources) {
         match text::read(source) {
             Ok(tree) => {
-                let outcome = walk::walk(&tree, source, file, message, &options);
+                let outcome = walk::walk(&tree, source, file, message, (&loaded.spans, &options));
                 append(&mut loaded.wire, outcome.wire);
                 loaded.diagnostics.extend(outcome.diagnostics);
                 failed.extend(outcome.failed);
@@ -111,10 +113,15 @@ fn check(loaded: &mut Loaded, message: Message, options: &LoadOptions, failed: &
 fn concerns(violation: &Diagnostic, failed: &str) -> bool {
     let path = violation.path.as_str();
     if violation.code == validate::ONEOF_REQUIRED {
-        let below = if path.is_empty() { Some(failed) } else { failed.strip_prefix(path) };
+        let below = if path.is_empty() {
+            Some(failed)
+        } else {
+            failed.strip_prefix(path)
+        };
         return below.is_some_and(|below| !below.trim_start_matches('.').contains('.'));
     }
-    path.strip_prefix(failed).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    path.strip_prefix(failed)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 fn syntax_error(error: text::SyntaxError, file: u32, source: &Source) -> Diagnostic {

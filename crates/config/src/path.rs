@@ -38,7 +38,11 @@ impl<'a> Path<'a> {
             Step::Field(name) => Some(*name),
             _ => None,
         };
-        self.0.iter().rev().find_map(named).unwrap_or("the configuration")
+        self.0
+            .iter()
+            .rev()
+            .find_map(named)
+            .unwrap_or("the configuration")
     }
 }
 
@@ -50,7 +54,11 @@ impl fmt::Display for Path<'_> {
                 Step::Field(name) => write!(f, ".{name}")?,
                 Step::Index(index) => write!(f, "[{index}]")?,
                 Step::Key(key) => {
-                    write!(f, "[\"{}\"]", key.replace('\\', "\\\\").replace('"', "\\\""))?;
+                    write!(
+                        f,
+                        "[\"{}\"]",
+                        key.replace('\\', "\\\\").replace('"', "\\\"")
+                    )?;
                 }
             }
         }

@@ -36,13 +36,7 @@ impl SpanIndex {
     /// several sources set it, the one that wins.
     #[must_use]
     pub fn locate(&self, path: &str) -> Option<Location> {
-        let root = |(file, tree): &'_ (u32, Tree)| (*file, tree.root);
-        let mut places: Vec<Place<'_>> = self
-            .trees
-            .iter()
-            .map(|pair| (root(pair), &pair.1))
-            .map(|((file, node), tree)| Place { file, tree, node, entry: None })
-            .collect();
+        let mut places = self.roots();
         for step in steps(path) {
             let next = follow(&places, &step);
             if next.is_empty() {
@@ -52,14 +46,43 @@ impl SpanIndex {
         }
         places.last().map(|place| place.location())
     }
+
+    /// How many elements the list at `path` has so far: those of a further source come behind.
+    pub(crate) fn count(&self, path: &str) -> usize {
+        let places = steps(path).fold(self.roots(), |places, step| follow(&places, &step));
+        let elements = |place: &Place<'_>| match place.tree.node(place.node).value {
+            Value::List { count, .. } => count as usize,
+            Value::Null => 0,
+            _ => 1,
+        };
+        places.iter().map(elements).sum()
+    }
+
+    fn roots<'a>(&'a self) -> Vec<Place<'a>> {
+        let place = |(file, tree): &'a (u32, Tree)| Place {
+            file: *file,
+            tree,
+            node: tree.root,
+            entry: None,
+        };
+        self.trees.iter().map(place).collect()
+    }
 }
 
 fn follow<'a>(places: &[Place<'a>], step: &Step<'_>) -> Vec<Place<'a>> {
-    match step {
-        Step::Field(name) => places.iter().filter_map(|place| place.field(name)).collect(),
+    let mut next: Vec<Place<'a>> = match step {
+        Step::Field(name) => places
+            .iter()
+            .filter_map(|place| place.field(name))
+            .collect(),
         Step::Key(key) => places.iter().filter_map(|place| place.key(key)).collect(),
         Step::Index(index) => item(places, *index).into_iter().collect(),
+    };
+    // An Any is replaced as a whole.
+    if next.last().is_some_and(|last| last.key("@type").is_some()) {
+        next.drain(..next.len() - 1);
     }
+    next
 }
 
 /// Lists of several sources follow each other.
@@ -68,7 +91,11 @@ fn item<'a>(places: &[Place<'a>], mut index: usize) -> Option<Place<'a>> {
         match place.tree.node(place.node).value {
             Value::List { count, .. } => {
                 if let Some(node) = place.tree.items(place.node).get(index) {
-                    return Some(Place { node: *node, entry: None, ..*place });
+                    return Some(Place {
+                        node: *node,
+                        entry: None,
+                        ..*place
+                    });
                 }
                 index -= count as usize;
             }
@@ -81,7 +108,11 @@ fn item<'a>(places: &[Place<'a>], mut index: usize) -> Option<Place<'a>> {
 
 impl<'a> Place<'a> {
     fn at(&self, entry: Entry) -> Place<'a> {
-        Place { node: entry.value, entry: Some(entry), ..*self }
+        Place {
+            node: entry.value,
+            entry: Some(entry),
+            ..*self
+        }
     }
 
     fn key(&self, key: &str) -> Option<Place<'a>> {

@@ -1,6 +1,11 @@
 //! The text mapping against real Envoy: 194 small configurations, each with the exit code of
 //! Envoy 1.40's `--mode validate` (`config_edge/verdicts.tsv`).
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test's helpers may fail like the test"
+)]
+
 use std::{fs, path::Path};
 
 use nuncio_config::{Format, LoadOptions, Loaded, Source, load};
@@ -34,7 +39,11 @@ fn verdicts() -> Vec<(String, bool)> {
 fn load_file(name: &str) -> Option<Loaded> {
     let format = Format::of_file(name)?;
     let text = fs::read_to_string(folder().join(name)).unwrap();
-    let source = Source { name: name.to_owned(), text, format };
+    let source = Source {
+        name: name.to_owned(),
+        text,
+        format,
+    };
     Some(load(BOOTSTRAP, vec![source], LoadOptions::default()))
 }
 
@@ -42,19 +51,32 @@ fn load_file(name: &str) -> Option<Loaded> {
 fn every_verdict_is_envoys() {
     let mut wrong = Vec::new();
     for (name, accepted) in verdicts() {
-        let Some(loaded) = load_file(&name) else { continue };
+        let Some(loaded) = load_file(&name) else {
+            continue;
+        };
         let expected = accepted || REFUSED_LATER.contains(&name.as_str());
         if loaded.has_errors() == expected {
-            wrong.push(format!("{name}: accepted by Envoy: {accepted}; {:?}", loaded.diagnostics));
+            wrong.push(format!(
+                "{name}: accepted by Envoy: {accepted}; {:?}",
+                loaded.diagnostics
+            ));
         }
     }
-    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 #[test]
 fn every_refusal_has_a_place_in_the_text() {
     for (name, _) in verdicts() {
-        for diagnostic in load_file(&name).map(|loaded| loaded.diagnostics).unwrap_or_default() {
+        for diagnostic in load_file(&name)
+            .map(|loaded| loaded.diagnostics)
+            .unwrap_or_default()
+        {
             assert!(diagnostic.location.is_some(), "{name}: {diagnostic:?}");
             assert!(!diagnostic.message.is_empty() && !diagnostic.message.ends_with('.'));
         }

@@ -300,7 +300,11 @@ pub(crate) fn is_camel_of(written: &str, name: &str) -> bool {
             upper = true;
             continue;
         }
-        let expected = if upper { byte.to_ascii_uppercase() } else { byte };
+        let expected = if upper {
+            byte.to_ascii_uppercase()
+        } else {
+            byte
+        };
         upper = false;
         if written.next() != Some(expected) {
             return false;

@@ -18,7 +18,10 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, broken: false }
+        Self {
+            rest: bytes,
+            broken: false,
+        }
     }
 
     fn read(&mut self) -> Option<(u32, Wire<'a>)> {

@@ -30,8 +30,14 @@ pub(crate) enum Value {
     /// A number in JSON, as written.
     Number(Text),
     String(Text),
-    List { first: u32, count: u32 },
-    Map { first: u32, count: u32 },
+    List {
+        first: u32,
+        count: u32,
+    },
+    Map {
+        first: u32,
+        count: u32,
+    },
 }
 
 /// A text, in the source or among the tree's own texts (when escapes or folding changed it).
@@ -95,8 +101,17 @@ impl Keys {
 
 impl Tree {
     pub(crate) fn node(&self, id: NodeId) -> Node {
-        let nothing = Node { value: Value::Null, start: 0, end: 0 };
+        let nothing = Node {
+            value: Value::Null,
+            start: 0,
+            end: 0,
+        };
         self.nodes.get(id as usize).copied().unwrap_or(nothing)
+    }
+
+    /// How many values the text has.
+    pub(crate) fn values(&self) -> usize {
+        self.nodes.len()
     }
 
     /// The items of a list; nothing for other values.
@@ -123,19 +138,25 @@ impl Tree {
     pub(crate) fn text<'a>(&'a self, text: Text, source: &'a str) -> &'a str {
         let from = if text.own { &self.own } else { source };
         let start = text.start as usize;
-        from.get(start..start + text.length as usize).unwrap_or_default()
+        from.get(start..start + text.length as usize)
+            .unwrap_or_default()
     }
 
     /// The last entry with this key.
     pub(crate) fn entry(&self, map: NodeId, key: &str) -> Option<Entry> {
         let key = *self.keys.numbers.get(key)?;
-        self.entries(map).iter().rfind(|entry| entry.key == key).copied()
+        self.entries(map)
+            .iter()
+            .rfind(|entry| entry.key == key)
+            .copied()
     }
 
     /// The node's text as it stands in the source, for messages.
     pub(crate) fn written<'a>(&self, id: NodeId, source: &'a str) -> &'a str {
         let node = self.node(id);
-        source.get(node.start as usize..node.end as usize).unwrap_or_default()
+        source
+            .get(node.start as usize..node.end as usize)
+            .unwrap_or_default()
     }
 }
 

@@ -17,7 +17,10 @@ const KEYS_ARE_SCALARS: &str = "a mapping key must be a scalar";
 
 /// Reads the first document of a text.
 pub(super) fn read(text: &str) -> Result<Tree, SyntaxError> {
-    let mut reader = Reader { builder: Builder::new(text, true), anchors: FxHashMap::default() };
+    let mut reader = Reader {
+        builder: Builder::new(text, true),
+        anchors: FxHashMap::default(),
+    };
     let options = options! {
         emit_comments: false,
         block_scalar_eof_without_line_feed: true,
@@ -46,7 +49,10 @@ pub(super) fn read(text: &str) -> Result<Tree, SyntaxError> {
 
 fn scan_error(text: &str, error: &ScanError) -> SyntaxError {
     let at = error.marker().byte_offset().unwrap_or_default();
-    let line = text.get(..at).and_then(|before| before.rsplit('\n').next()).unwrap_or_default();
+    let line = text
+        .get(..at)
+        .and_then(|before| before.rsplit('\n').next())
+        .unwrap_or_default();
     let next = text.get(at..).and_then(|rest| rest.chars().next());
     let help = match next {
         Some('\t') => Some("YAML does not allow tabs for indentation; use spaces"),
@@ -56,7 +62,10 @@ fn scan_error(text: &str, error: &ScanError) -> SyntaxError {
         }
         _ => None,
     };
-    SyntaxError { help, ..SyntaxError::new(at, format!("invalid YAML: {}", error.info())) }
+    SyntaxError {
+        help,
+        ..SyntaxError::new(at, format!("invalid YAML: {}", error.info()))
+    }
 }
 
 struct Reader<'a> {
@@ -114,7 +123,8 @@ impl Reader<'_> {
         let null = plain && tag.is_none() && scalar::is_null(text);
         if self.builder.wants_key() {
             let ignored = tag.is_some_and(|tag| is_tag(tag, "!ignore"));
-            self.builder.key(if null { "null" } else { text }, ignored, place);
+            self.builder
+                .key(if null { "null" } else { text }, ignored, place);
             if anchor != 0 {
                 let node = self.builder.aside(text, place);
                 self.anchor(anchor, node, Some(text.into()));
@@ -145,10 +155,15 @@ impl Reader<'_> {
             return Err(SyntaxError::new(at, "invalid YAML: unknown anchor"));
         };
         if self.builder.wants_key() {
-            let text = text.as_ref().ok_or_else(|| SyntaxError::new(at, KEYS_ARE_SCALARS))?;
+            let text = text
+                .as_ref()
+                .ok_or_else(|| SyntaxError::new(at, KEYS_ARE_SCALARS))?;
             self.builder.key(text, false, place);
         } else if self.builder.holds(*node) {
-            return Err(SyntaxError::new(at, "an anchored value cannot contain itself"));
+            return Err(SyntaxError::new(
+                at,
+                "an anchored value cannot contain itself",
+            ));
         } else {
             self.builder.attach(*node);
         }

@@ -6,13 +6,14 @@ use super::{
     DISALLOWED, ONEOF_REQUIRED, number,
     rules::{Body, Rules},
     text,
+    value::{bytes, default, shown, unpacked},
 };
 use crate::{
     Diagnostic,
     path::{Path, Step},
     schema::{
         Enumeration, Field, Kind, Message, WellKnown,
-        wire::{Reader, Wire, varint},
+        wire::{Reader, Wire},
     },
 };
 
@@ -45,12 +46,19 @@ impl Checker {
             }
         }
         if reader.broken {
-            self.error("malformed", format!("the bytes are not a {}", message.name()));
+            self.error(
+                "malformed",
+                format!("the bytes are not a {}", message.name()),
+            );
         }
         self.oneofs(message, &mut present);
         for field in message.fields() {
-            let mut values = present.iter().filter(|(other, _)| other.id == field.id).peekable();
-            if values.peek().is_none() && field.rules().is_none() {
+            let mut values = present
+                .iter()
+                .filter(|(other, _)| other.id == field.id)
+                .peekable();
+            let is_enum = matches!(field.kind, Kind::Enum(_));
+            if values.peek().is_none() && field.rules().is_none() && !is_enum {
                 continue;
             }
             let values: Vec<Wire<'_>> = values.map(|(_, wire)| *wire).collect();
@@ -64,11 +72,13 @@ impl Checker {
     fn unknown(&mut self, message: Message, number: u32) {
         let text = format!("{} has no field with the number {number}", message.name());
         let path = self.path.to_string();
-        self.found.push(Diagnostic::warning("unknown-field", path, text));
+        self.found
+            .push(Diagnostic::warning("unknown-field", path, text));
     }
 
     fn error(&mut self, code: &'static str, message: impl Into<String>) {
-        self.found.push(Diagnostic::error(code, self.path.to_string(), message));
+        self.found
+            .push(Diagnostic::error(code, self.path.to_string(), message));
     }
 
     fn judge(&mut self, verdict: Verdict) {
@@ -87,7 +97,9 @@ impl Checker {
             }
         }
         present.retain(|(field, _)| {
-            field.oneof().is_none_or(|oneof| last.get(&oneof) == Some(&field.id))
+            field
+                .oneof()
+                .is_none_or(|oneof| last.get(&oneof) == Some(&field.id))
         });
         for (index, oneof) in (0u8..).zip(message.oneofs()) {
             if oneof.required && !last.contains_key(&index) {
@@ -102,7 +114,11 @@ impl Checker {
                 };
                 let text = match choices.as_slice() {
                     [only] => format!("{what} must set `{only}`"),
-                    _ => format!("{what} must set one of {} ({})", oneof.name, choices.join(", ")),
+                    _ => format!(
+                        "{what} must set one of {} ({})",
+                        oneof.name,
+                        choices.join(", ")
+                    ),
                 };
                 self.error(ONEOF_REQUIRED, text);
             }
@@ -124,7 +140,19 @@ impl Checker {
         } else if let Some(value) = values.last() {
             self.scalar(field.kind, &rules, *value);
         } else if field.oneof().is_none() && !field.is_optional() {
-            self.scalar(field.kind, &rules, default(field.kind));
+            self.absent(field, &rules);
+        }
+    }
+
+    /// The rules hold for the default value too. An enum whose default is deprecated but not
+    /// refused is not worth a warning: nobody wrote it.
+    fn absent(&mut self, field: &Field, rules: &Rules<'_>) {
+        let before = self.found.len();
+        self.scalar(field.kind, rules, default(field.kind));
+        if matches!(field.kind, Kind::Enum(_)) {
+            let written = self.found.split_off(before);
+            self.found
+                .extend(written.into_iter().filter(Diagnostic::is_error));
         }
     }
 
@@ -165,7 +193,11 @@ impl Checker {
             None => self.message(message, bytes),
             Some(WellKnown::Any) => self.any(rules, bytes),
             Some(WellKnown::Duration) => {
-                self.judge(rules.duration().map_or(Ok(()), |rules| number::duration(rules, bytes)));
+                self.judge(
+                    rules
+                        .duration()
+                        .map_or(Ok(()), |rules| number::duration(rules, bytes)),
+                );
             }
             Some(WellKnown::Wrapper) => self.wrapper(message, rules, bytes),
             Some(_) => {}
@@ -175,7 +207,11 @@ impl Checker {
     fn wrapper(&mut self, message: Message, rules: &Rules<'_>, bytes: &[u8]) {
         if let Some(field) = message.field_numbered(1) {
             let last = Reader::new(bytes).filter(|(number, _)| *number == 1).last();
-            self.scalar(field.kind, rules, last.map_or(default(field.kind), |(_, wire)| wire));
+            self.scalar(
+                field.kind,
+                rules,
+                last.map_or(default(field.kind), |(_, wire)| wire),
+            );
         }
     }
 
@@ -190,7 +226,11 @@ impl Checker {
             }
         }
         let url = String::from_utf8_lossy(url);
-        self.judge(rules.any().map_or(Ok(()), |rules| text::any_type(rules, &url)));
+        self.judge(
+            rules
+                .any()
+                .map_or(Ok(()), |rules| text::any_type(rules, &url)),
+        );
         let name = url.rsplit_once('/').map(|(_, name)| name);
         match name.and_then(Message::named) {
             Some(message) if message.well_known().is_none() => self.message(message, value),
@@ -219,7 +259,9 @@ impl Checker {
     }
 
     fn map(&mut self, entry: Message, rules: &Rules<'_>, values: &[Wire<'_>]) {
-        let Some((key, value)) = entry.entry() else { return };
+        let Some((key, value)) = entry.entry() else {
+            return;
+        };
         let map = rules.map().unwrap_or_default();
         let (key_rules, value_rules) = (Rules::read(map.keys), Rules::read(map.values));
         let mut last: FxHashMap<Vec<u8>, Wire<'_>> = FxHashMap::default();
@@ -252,15 +294,19 @@ impl Checker {
         }
         let Some(body) = rules.typed else { return };
         let verdict = match (body, value) {
-            (Body { kind: 14, rules }, Wire::Bytes(bytes)) => {
-                match std::str::from_utf8(bytes) {
-                    Ok(text) => text::string(rules, text, &mut self.patterns),
-                    Err(_) => Err("is not UTF-8".to_owned()),
-                }
-            }
+            (Body { kind: 14, rules }, Wire::Bytes(bytes)) => match std::str::from_utf8(bytes) {
+                Ok(text) => text::string(rules, text, &mut self.patterns),
+                Err(_) => Err("is not UTF-8".to_owned()),
+            },
             (Body { kind: 15, rules }, Wire::Bytes(value)) => text::bytes(rules, value),
             (Body { kind: 13, rules }, Wire::Varint(value)) => number::boolean(rules, value != 0),
-            (Body { kind: 1..=12, rules }, value) => number::number(rules, kind, value),
+            (
+                Body {
+                    kind: 1..=12,
+                    rules,
+                },
+                value,
+            ) => number::number(rules, kind, value),
             _ => Ok(()),
         };
         self.judge(verdict);
@@ -277,7 +323,11 @@ impl Checker {
         }
         if let Some(known) = declared.filter(|known| known.deprecated) {
             let path = self.path.to_string();
-            let text = format!("{} is a deprecated value", known.name);
+            let text = format!(
+                "`{}` is {}, a deprecated value",
+                self.path.field(),
+                known.name
+            );
             self.found.push(if known.disallowed {
                 Diagnostic::error(DISALLOWED, path, text)
             } else {
@@ -285,62 +335,4 @@ impl Checker {
             });
         }
     }
-}
-
-fn bytes<'a>(wire: &Wire<'a>) -> Option<&'a [u8]> {
-    match wire {
-        Wire::Bytes(bytes) => Some(bytes),
-        _ => None,
-    }
-}
-
-/// What a field is that is not on the wire.
-fn default(kind: Kind) -> Wire<'static> {
-    match kind {
-        Kind::String | Kind::Bytes | Kind::Message(_) => Wire::Bytes(&[]),
-        Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => Wire::Fixed64(0),
-        Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => Wire::Fixed32(0),
-        _ => Wire::Varint(0),
-    }
-}
-
-/// A map key for a path.
-fn shown(kind: Kind, key: Wire<'_>) -> Box<str> {
-    match (kind, key) {
-        (_, Wire::Bytes(bytes)) => String::from_utf8_lossy(bytes).into(),
-        (Kind::Bool, Wire::Varint(value)) => (value != 0).to_string().into(),
-        (Kind::Int32 | Kind::Int64, Wire::Varint(value)) => value.cast_signed().to_string().into(),
-        (_, Wire::Varint(value) | Wire::Fixed64(value)) => value.to_string().into(),
-        (_, Wire::Fixed32(value)) => value.to_string().into(),
-    }
-}
-
-/// Numbers may come packed into one length-delimited field.
-fn unpacked<'a>(kind: Kind, values: &[Wire<'a>]) -> Vec<Wire<'a>> {
-    if matches!(kind, Kind::String | Kind::Bytes | Kind::Message(_)) {
-        return values.to_vec();
-    }
-    let mut all = Vec::with_capacity(values.len());
-    for value in values {
-        let &Wire::Bytes(mut packed) = value else {
-            all.push(*value);
-            continue;
-        };
-        while let Some(value) = unpack(default(kind), &mut packed) {
-            all.push(value);
-        }
-    }
-    all
-}
-
-fn unpack(like: Wire<'_>, packed: &mut &[u8]) -> Option<Wire<'static>> {
-    Some(match like {
-        Wire::Fixed64(_) => {
-            Wire::Fixed64(u64::from_le_bytes(*packed.split_off(..8)?.first_chunk()?))
-        }
-        Wire::Fixed32(_) => {
-            Wire::Fixed32(u32::from_le_bytes(*packed.split_off(..4)?.first_chunk()?))
-        }
-        _ => Wire::Varint(varint(packed)?),
-    })
 }

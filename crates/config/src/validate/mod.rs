@@ -12,9 +12,10 @@
 mod message;
 mod number;
 mod rules;
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
+mod value;
 
 use crate::{Diagnostic, schema::Message};
 

@@ -14,7 +14,9 @@ impl Patterns {
     /// A pattern that this engine cannot compile rejects nothing.
     fn matches(&mut self, pattern: &[u8], text: &str) -> bool {
         if !self.0.contains_key(pattern) {
-            let compiled = std::str::from_utf8(pattern).ok().and_then(|p| Regex::new(p).ok());
+            let compiled = std::str::from_utf8(pattern)
+                .ok()
+                .and_then(|p| Regex::new(p).ok());
             self.0.insert(pattern.to_vec(), compiled);
         }
         let compiled = self.0.get(pattern).and_then(Option::as_ref);
@@ -104,7 +106,11 @@ fn parts(rule: u32, part: &[u8], text: &[u8]) -> Verdict {
         11 => (text != part, "not be"),
         _ => (!contains, "not contain"),
     };
-    if kept { Ok(()) } else { Err(format!("must {what} `{}`", lossy(part))) }
+    if kept {
+        Ok(())
+    } else {
+        Err(format!("must {what} `{}`", lossy(part)))
+    }
 }
 
 /// An `in` rule.
@@ -131,9 +137,7 @@ impl Listed {
 /// KnownRegex: 1 is a header's name, 2 its value. The lax forms only keep lines apart.
 fn header(which: u64, strict: bool, text: &str) -> Verdict {
     let breaks_line = |byte: u8| matches!(byte, 0 | b'\n' | b'\r');
-    let is_token = |byte: u8| {
-        byte.is_ascii_alphanumeric() || b"!#$%&'*+,-.^_|~`".contains(&byte)
-    };
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+,-.^_|~`".contains(&byte);
     let is_text = |byte: u8| byte >= b' ' && byte != 0x7f || byte == b'\t';
     let kept = match (which, strict) {
         (1, true) => {

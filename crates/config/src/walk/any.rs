@@ -38,7 +38,11 @@ impl Walker<'_> {
             _ => return self.no_host(url, entry.value),
         };
         match Message::named(name) {
-            Some(message) => self.typed(out, url, message, node),
+            Some(message) => {
+                self.anys += 1;
+                self.typed(out, url, message, node);
+                self.anys -= 1;
+            }
             None => self.unknown_type(name, entry.value),
         }
     }
@@ -48,7 +52,9 @@ impl Walker<'_> {
             Some(WellKnown::TypedStruct) => self.typed_struct(out, url, message, node),
             Some(_) => {
                 put_bytes(out, 1, url.as_bytes());
-                let Some(value) = self.tree.entry(node, "value") else { return };
+                let Some(value) = self.tree.entry(node, "value") else {
+                    return;
+                };
                 self.path.push(Step::Field("value"));
                 put_nested(out, 2, |out| self.message(out, message, value.value));
                 self.path.pop();
@@ -61,7 +67,10 @@ impl Walker<'_> {
     }
 
     fn typed_struct(&mut self, out: &mut Vec<u8>, url: &str, message: Message, node: NodeId) {
-        let inner = self.tree.entry(node, "type_url").or_else(|| self.tree.entry(node, "typeUrl"));
+        let inner = self
+            .tree
+            .entry(node, "type_url")
+            .or_else(|| self.tree.entry(node, "typeUrl"));
         let inner = inner.and_then(|entry| match self.tree.node(entry.value).value {
             Value::String(text) => {
                 let url = self.tree.text(text, self.source);
@@ -87,13 +96,19 @@ impl Walker<'_> {
     }
 
     fn missing_type(&mut self, node: NodeId) {
-        let message = format!("`{}` needs an `@type` that says what it is", self.path.field());
+        let message = format!(
+            "`{}` needs an `@type` that says what it is",
+            self.path.field()
+        );
         let help = format!("\"@type\": {HOST}/envoy.…");
         self.error(Mistake::new("missing-type", message).with_help(help), node);
     }
 
     fn bad_type(&mut self, message: impl Into<String>, help: Option<String>, node: NodeId) {
-        let mistake = Mistake { help, ..Mistake::new("unknown-type", message) };
+        let mistake = Mistake {
+            help,
+            ..Mistake::new("unknown-type", message)
+        };
         self.error(mistake, node);
     }
 

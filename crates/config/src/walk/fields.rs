@@ -80,7 +80,9 @@ impl<'a> Walker<'a> {
         if key == field.name() {
             return false;
         }
-        let twin = entries.iter().find(|other| self.tree.key(other.key) == field.name());
+        let twin = entries
+            .iter()
+            .find(|other| self.tree.key(other.key) == field.name());
         if twin.is_some() {
             let name = field.name();
             let message = format!(
@@ -106,7 +108,10 @@ impl<'a> Walker<'a> {
             return;
         }
         if let Some(oneof) = field.oneof() {
-            match chosen.iter().find(|(other, first)| *other == oneof && first.id != field.id) {
+            match chosen
+                .iter()
+                .find(|(other, first)| *other == oneof && first.id != field.id)
+            {
                 Some((_, first)) => return self.second_choice(message, field, first, entry),
                 None => chosen.push((oneof, *field)),
             }
@@ -114,7 +119,8 @@ impl<'a> Walker<'a> {
         if let Some(entry) = field.map() {
             self.map(out, field, entry, node);
         } else if field.is_repeated() {
-            self.list(out, field, node, &mut 0);
+            let mut index = self.first_index();
+            self.list(out, field, node, &mut index);
         } else {
             self.single(out, field, node);
         }
@@ -163,10 +169,7 @@ impl<'a> Walker<'a> {
             Kind::Message(message) => {
                 put_nested(out, field.number, |out| self.message(out, message, node));
             }
-            kind => {
-                self.values += 1;
-                self.scalar(out, field.number, kind, node);
-            }
+            kind => self.scalar(out, field.number, kind, node),
         }
     }
 
@@ -174,8 +177,10 @@ impl<'a> Walker<'a> {
     fn list(&mut self, out: &mut Vec<u8>, field: &Field, node: NodeId, index: &mut usize) {
         if !matches!(self.tree.node(node).value, Value::List { .. }) {
             let name = field.name();
-            let text = format!("`{name}` is a list; {} is taken as its only element",
-                self.describe(node));
+            let text = format!(
+                "`{name}` is a list; {} is taken as its only element",
+                self.describe(node)
+            );
             self.warn(Mistake::new("single-value", text), node);
             return self.single(out, field, node);
         }
@@ -204,7 +209,10 @@ impl<'a> Walker<'a> {
     }
 
     fn null_element(&mut self, node: NodeId) {
-        let text = format!("an empty element of `{}` is the default value", self.path.field());
+        let text = format!(
+            "an empty element of `{}` is the default value",
+            self.path.field()
+        );
         let mistake = Mistake::new("null-element", text);
         self.warn(mistake.with_help("remove it or give it a value"), node);
     }
@@ -236,7 +244,10 @@ impl<'a> Walker<'a> {
     pub(super) fn is_first_in_map(&mut self, map: NodeId, entry: &Entry) -> bool {
         let key = self.tree.key(entry.key);
         let first = self.tree.duplicates.is_empty()
-            || self.tree.entry(map, key).is_none_or(|last| last.start == entry.start);
+            || self
+                .tree
+                .entry(map, key)
+                .is_none_or(|last| last.start == entry.start);
         if !first {
             let text = format!("the key `{key}` comes twice in one map");
             let mistake = Mistake::new("duplicate-key", text);
@@ -278,13 +289,22 @@ fn takes_null(field: &Field) -> bool {
 }
 
 fn takes_lists(field: &Field) -> bool {
-    let Kind::Message(message) = field.kind else { return false };
-    matches!(message.well_known(), Some(WellKnown::Value | WellKnown::ListValue))
+    let Kind::Message(message) = field.kind else {
+        return false;
+    };
+    matches!(
+        message.well_known(),
+        Some(WellKnown::Value | WellKnown::ListValue)
+    )
 }
 
 /// A type's name without its package: `Cluster.LbPolicy`.
 pub(super) fn short(name: &str) -> &str {
     let is_type = |part: &&str| part.starts_with(|first: char| first.is_ascii_uppercase());
-    let start: usize = name.split('.').take_while(|part| !is_type(part)).map(|p| p.len() + 1).sum();
+    let start: usize = name
+        .split('.')
+        .take_while(|part| !is_type(part))
+        .map(|p| p.len() + 1)
+        .sum();
     name.get(start..).unwrap_or(name)
 }

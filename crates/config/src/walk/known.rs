@@ -63,7 +63,11 @@ impl Walker<'_> {
                 let message = match is_text {
                     true => format!("`{name}` is not {}: {}", problem.what, self.describe(node)),
                     false => {
-                        format!("`{name}` must be {}, not {}", problem.what, self.describe(node))
+                        format!(
+                            "`{name}` must be {}, not {}",
+                            problem.what,
+                            self.describe(node)
+                        )
                     }
                 };
                 let mistake = Mistake::new(problem.code, message).with_help(problem.help);
@@ -120,7 +124,12 @@ impl Walker<'_> {
             }
             Value::Int(value) => number(f64::from(value)),
             Value::Number(text) => {
-                number(self.tree.text(text, self.source).parse().unwrap_or_default());
+                number(
+                    self.tree
+                        .text(text, self.source)
+                        .parse()
+                        .unwrap_or_default(),
+                );
             }
             Value::String(text) => {
                 put_bytes(out, 3, self.tree.text(text, self.source).as_bytes());

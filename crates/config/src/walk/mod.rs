@@ -7,8 +7,8 @@
 //! (`crate::model`). What it skipped because of a mistake is in `Outcome::failed`, so that the
 //! rules do not complain about it a second time.
 //!
-//! Limits: messages nest 100 deep (protobuf's limit); aliases may blow a text up to 10 million
-//! values.
+//! Limits: messages nest 100 deep (protobuf's limit); aliases may blow a text up to
+//! ten times its values and a million.
 
 mod any;
 mod base64;
@@ -24,7 +24,7 @@ mod time;
 use rustc_hash::FxHashMap;
 
 use crate::{
-    LoadOptions,
+    LoadOptions, SpanIndex,
     diagnostic::{Diagnostic, Location, Severity},
     path::Path,
     schema::{Field, Message},
@@ -32,7 +32,8 @@ use crate::{
 };
 
 const DEEPEST: usize = 100;
-const MOST_VALUES: usize = 10_000_000;
+/// How many values aliases may make of a text: this many, and ten times what it has.
+const MOST_VALUES: usize = 1_000_000;
 
 /// What came of one tree.
 pub(crate) struct Outcome {
@@ -42,21 +43,23 @@ pub(crate) struct Outcome {
     pub(crate) failed: Vec<String>,
 }
 
-/// Encodes a tree as a message.
+/// Encodes a tree as a message, to be merged behind those of the sources in `before`.
 pub(crate) fn walk(
     tree: &Tree,
     source: &Source,
     file: u32,
     message: Message,
-    options: &LoadOptions,
+    (before, options): (&SpanIndex, &LoadOptions),
 ) -> Outcome {
     let mut walker = Walker {
         tree,
         source: &source.text,
         merges: source.format == Format::Json,
         file,
+        before,
         options,
         path: Path::default(),
+        anys: 0,
         depth: 0,
         values: 0,
         known: FxHashMap::default(),
@@ -66,8 +69,16 @@ pub(crate) fn walk(
     let mut wire = Vec::with_capacity(source.text.len() / 2);
     walker.message(&mut wire, message, tree.root);
     walker.duplicates();
-    let Walker { diagnostics, failed, .. } = walker;
-    Outcome { wire, diagnostics, failed }
+    let Walker {
+        diagnostics,
+        failed,
+        ..
+    } = walker;
+    Outcome {
+        wire,
+        diagnostics,
+        failed,
+    }
 }
 
 struct Walker<'a> {
@@ -76,8 +87,11 @@ struct Walker<'a> {
     /// Whether a key that comes twice is merged (JSON) instead of replaced (YAML).
     merges: bool,
     file: u32,
+    before: &'a SpanIndex,
     options: &'a LoadOptions,
     path: Path<'a>,
+    /// How many Anys the walker is in: in there, nothing is merged.
+    anys: usize,
     depth: usize,
     values: usize,
     /// Fields by message and key, since the same ones come again and again.
@@ -95,11 +109,18 @@ struct Mistake {
 
 impl Mistake {
     fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), help: None }
+        Self {
+            code,
+            message: message.into(),
+            help: None,
+        }
     }
 
     fn with_help(self, help: impl Into<String>) -> Self {
-        Self { help: Some(help.into()), ..self }
+        Self {
+            help: Some(help.into()),
+            ..self
+        }
     }
 }
 
@@ -109,13 +130,24 @@ impl Walker<'_> {
     }
 
     fn report(&mut self, severity: Severity, mistake: Mistake, span: (u32, u32)) {
-        let Mistake { code, message, help } = mistake;
+        let Mistake {
+            code,
+            message,
+            help,
+        } = mistake;
         let path = self.path.to_string();
         if severity == Severity::Error {
             self.failed.push(path.clone());
         }
         let location = self.location(span);
-        self.diagnostics.push(Diagnostic { severity, code, message, path, location, help });
+        self.diagnostics.push(Diagnostic {
+            severity,
+            code,
+            message,
+            path,
+            location,
+            help,
+        });
     }
 
     /// An error about the value of the current field.
@@ -132,6 +164,14 @@ impl Walker<'_> {
     fn span(&self, node: NodeId) -> (u32, u32) {
         let node = self.tree.node(node);
         (node.start, node.end)
+    }
+
+    /// The index of a list's first element in the merged message.
+    fn first_index(&self) -> usize {
+        if self.file == 0 || self.anys > 0 {
+            return 0;
+        }
+        self.before.count(&self.path.to_string())
     }
 
     /// A value of the wrong kind.
@@ -171,11 +211,12 @@ impl Walker<'_> {
             self.error(Mistake::new("too-deep", message), node);
             return false;
         }
-        if self.values == MOST_VALUES {
-            let message = format!("the aliases expand to more than {MOST_VALUES} values");
+        let most = MOST_VALUES + 10 * self.tree.values();
+        if self.values == most {
+            let message = format!("the aliases expand to more than {most} values");
             self.error(Mistake::new("too-large", message), node);
         }
-        self.values < MOST_VALUES
+        self.values < most
     }
 
     fn leave(&mut self) {
@@ -187,7 +228,11 @@ impl Walker<'_> {
         for duplicate in &self.tree.duplicates {
             let (line, _) = self.tree.lines.position(duplicate.first);
             let key = self.tree.key(duplicate.key);
-            let effect = if self.merges { "both are merged" } else { "only the last one counts" };
+            let effect = if self.merges {
+                "both are merged"
+            } else {
+                "only the last one counts"
+            };
             let message = format!("the key `{key}` is on line {line} too; {effect}");
             self.diagnostics.push(Diagnostic {
                 location: self.location((duplicate.start, duplicate.end)),

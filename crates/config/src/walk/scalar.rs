@@ -45,8 +45,11 @@ impl Walker<'_> {
             }
             Value::Bool(_) | Value::Int(_) | Value::Number(_) => {
                 let written = self.tree.written(node, self.source);
-                let message =
-                    format!("`{}` must be a text, not {}", self.path.field(), self.describe(node));
+                let message = format!(
+                    "`{}` must be a text, not {}",
+                    self.path.field(),
+                    self.describe(node)
+                );
                 let help = format!("quote it: \"{written}\"");
                 self.error(Mistake::new("wrong-type", message).with_help(help), node);
             }
@@ -98,7 +101,9 @@ impl Walker<'_> {
     }
 
     fn float(&mut self, out: &mut Vec<u8>, number: u32, kind: Kind, node: NodeId) {
-        let value = self.written_scalar(node).and_then(|written| number::float(&written));
+        let value = self
+            .written_scalar(node)
+            .and_then(|written| number::float(&written));
         match value {
             Some(value) if kind == Kind::Float => {
                 put_tag(out, number, WireType::Fixed32);
@@ -144,7 +149,11 @@ impl Walker<'_> {
             Severity::Error
         };
         let span = self.span(node);
-        self.report(severity, Mistake::new("unknown-enum-value", message).with_help(help), span);
+        self.report(
+            severity,
+            Mistake::new("unknown-enum-value", message).with_help(help),
+            span,
+        );
     }
 }
 
