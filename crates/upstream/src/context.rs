@@ -1,0 +1,267 @@
+//! What everything of one cluster on one worker needs at hand: settings, stats, clock, dice.
+//!
+//! Owned by the cluster, its hosts and every connection (`Rc`), so that connections of a cluster
+//! that was removed can still count their end. It also makes the decision that costs most if done
+//! naively: whether `max_requests` admits one more.
+
+use std::{
+    cell::{Cell, OnceCell, RefCell},
+    rc::Rc,
+    sync::Arc,
+};
+
+use nuncio_api::Timers;
+use nuncio_config::model::{
+    cluster::{Breakers, Cluster as Settings},
+    listener::{SocketOption, SocketOptionValue, SocketState},
+};
+use nuncio_http::{
+    h1,
+    h2::{self, H2Counters},
+};
+use nuncio_net::{
+    connect::ConnectOptions,
+    socket_options::{Keepalive, RawOption, RawValue},
+};
+use nuncio_stats::{
+    Counter, Gauge, Shard, StatDef, Store, WorkerId,
+    templates::{cluster_scope, cluster_stats as stats, http2_stats},
+};
+
+use crate::{
+    pool::Sweeper,
+    shared::{Breaker, ClusterShared, RoutingPriority},
+};
+
+pub(crate) struct Context {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) stats: Shard,
+    pub(crate) shared: Arc<ClusterShared>,
+    pub(crate) worker: WorkerId,
+    pub(crate) timers: Timers,
+    pub(crate) rng: RefCell<fastrand::Rng>,
+    pub(crate) sweeper: Rc<Sweeper>,
+    pub(crate) store: Arc<Store>,
+    /// Requests of each priority that may be admitted before the other workers are looked at.
+    allowance: [Cell<u64>; 2],
+    http1: OnceCell<Arc<h1::ClientOptions>>,
+    http2: OnceCell<(h2::ClientOptions, Rc<H2Counters>)>,
+    http2_stats: OnceCell<Shard>,
+    connect: OnceCell<ConnectOptions>,
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        self.publish_http2();
+        if let Some(shard) = self.http2_stats.get() {
+            self.store.remove(shard.group());
+        }
+    }
+}
+
+/// What a worker gives every cluster.
+#[derive(Clone)]
+pub(crate) struct Environment {
+    pub(crate) worker: WorkerId,
+    pub(crate) store: Arc<Store>,
+    pub(crate) timers: Timers,
+    pub(crate) sweeper: Rc<Sweeper>,
+}
+
+impl Context {
+    pub(crate) fn new(
+        settings: Arc<Settings>,
+        shared: Arc<ClusterShared>,
+        environment: &Environment,
+        rng: fastrand::Rng,
+    ) -> Rc<Self> {
+        let Environment { worker, store, timers, sweeper } = environment.clone();
+        Rc::new(Self {
+            stats: shared.group().shard(worker),
+            settings,
+            shared,
+            worker,
+            timers,
+            rng: RefCell::new(rng),
+            sweeper,
+            store,
+            allowance: [Cell::new(0), Cell::new(0)],
+            http1: OnceCell::new(),
+            http2: OnceCell::new(),
+            http2_stats: OnceCell::new(),
+            connect: OnceCell::new(),
+        })
+    }
+
+    pub(crate) fn limits(&self, priority: RoutingPriority) -> &Breakers {
+        priority.limits(&self.settings)
+    }
+
+    /// Whether one more of `breaker` may be taken, looking at all workers.
+    pub(crate) fn admits(&self, priority: RoutingPriority, breaker: Breaker) -> bool {
+        self.shared.in_use(priority, breaker) < breaker.limit(self.limits(priority))
+    }
+
+    /// The same for requests, which come too often to read every worker's line each time: of the
+    /// room that was seen, this worker's part may be used up before it looks again.
+    pub(crate) fn admits_request(&self, priority: RoutingPriority) -> bool {
+        let Some(allowance) = self.allowance.get(priority.index()) else { return true };
+        if let Some(left) = allowance.get().checked_sub(1) {
+            allowance.set(left);
+            return true;
+        }
+        let limit = self.limits(priority).max_requests;
+        let room = limit.saturating_sub(self.shared.in_use(priority, Breaker::Requests));
+        let workers = self.shared.threads().saturating_sub(1).max(1);
+        let part = room / u64::try_from(workers).unwrap_or(1);
+        allowance.set(part.saturating_sub(1));
+        room > 0
+    }
+
+    pub(crate) fn roll(&self) -> u64 {
+        self.rng.borrow_mut().u64(..)
+    }
+
+    pub(crate) fn http1_options(&self) -> &Arc<h1::ClientOptions> {
+        self.http1.get_or_init(|| Arc::new(http1_options(&self.settings)))
+    }
+
+    pub(crate) fn http2_options(&self) -> &(h2::ClientOptions, Rc<H2Counters>) {
+        self.http2.get_or_init(|| (http2_options(&self.settings), Rc::default()))
+    }
+
+    /// Moves what the HTTP/2 codec counted to `cluster.<name>.http2.`.
+    pub(crate) fn publish_http2(&self) {
+        let Some((_, counters)) = self.http2.get() else { return };
+        let shard = self.http2_stats.get_or_init(|| {
+            let scope = cluster_scope(&self.settings.stat_name).part("http2");
+            self.store.group(&http2_stats::TEMPLATE, scope).shard(self.worker)
+        });
+        let at = |defs: &[StatDef], name| {
+            defs.iter().position(|def| def.name == name).and_then(|at| u16::try_from(at).ok())
+        };
+        counters.take(|name, moved| {
+            if let Some(at) = at(http2_stats::TEMPLATE.counters, name) {
+                shard.add(Counter(at), moved);
+            }
+        });
+        counters.gauges(|name, value| {
+            if let Some(at) = at(http2_stats::TEMPLATE.gauges, name) {
+                shard.gauge_set(Gauge(at), value);
+            }
+        });
+    }
+
+    pub(crate) fn connect_options(&self) -> &ConnectOptions {
+        self.connect.get_or_init(|| ConnectOptions {
+            source: self.settings.bind_address,
+            keepalive: self.settings.tcp_keepalive.map(|k| Keepalive {
+                probes: k.probes,
+                time: k.time,
+                interval: k.interval,
+            }),
+            raw: self.settings.socket_options.iter().filter_map(prebind_option).collect(),
+        })
+    }
+
+    pub(crate) fn retry_permit(self: &Rc<Self>, priority: RoutingPriority) -> Option<RetryPermit> {
+        if !self.admits(priority, Breaker::Retries) {
+            return None;
+        }
+        self.shared.take(self.worker, priority, Breaker::Retries);
+        Some(RetryPermit { context: Rc::clone(self), priority })
+    }
+}
+
+/// One of `max_retries`, given back when dropped.
+pub struct RetryPermit {
+    context: Rc<Context>,
+    priority: RoutingPriority,
+}
+
+impl Drop for RetryPermit {
+    fn drop(&mut self) {
+        self.context.shared.give_back(self.context.worker, self.priority, Breaker::Retries);
+    }
+}
+
+/// One of `max_pending_requests`, given back when dropped.
+pub(crate) struct PendingPermit {
+    context: Rc<Context>,
+    priority: RoutingPriority,
+}
+
+impl PendingPermit {
+    /// Takes one, or answers `None` at the limit.
+    pub(crate) fn take(context: &Rc<Context>, priority: RoutingPriority) -> Option<Self> {
+        if !context.admits(priority, Breaker::Pending) {
+            context.stats.inc(stats::UPSTREAM_RQ_PENDING_OVERFLOW);
+            return None;
+        }
+        context.shared.take(context.worker, priority, Breaker::Pending);
+        context.stats.inc(stats::UPSTREAM_RQ_PENDING_TOTAL);
+        context.stats.gauge_inc(stats::UPSTREAM_RQ_PENDING_ACTIVE);
+        Some(Self { context: Rc::clone(context), priority })
+    }
+}
+
+impl Drop for PendingPermit {
+    fn drop(&mut self) {
+        self.context.shared.give_back(self.context.worker, self.priority, Breaker::Pending);
+        self.context.stats.gauge_dec(stats::UPSTREAM_RQ_PENDING_ACTIVE);
+    }
+}
+
+fn http1_options(settings: &Settings) -> h1::ClientOptions {
+    let defaults = h1::ClientOptions::default();
+    h1::ClientOptions {
+        max_head_bytes: settings.common.max_response_headers.unwrap_or(defaults.max_head_bytes),
+        max_headers_count: settings.common.max_headers_count,
+        allow_chunked_length: settings.http1.allow_chunked_length,
+        enable_trailers: settings.http1.enable_trailers,
+        header_key_format: if settings.http1.proper_case {
+            h1::HeaderKeyFormat::ProperCase
+        } else {
+            h1::HeaderKeyFormat::LowerCase
+        },
+        send_fully_qualified_url: settings.http1.send_fully_qualified_url,
+        buffer_limit: settings.per_connection_buffer_limit,
+    }
+}
+
+fn http2_options(settings: &Settings) -> h2::ClientOptions {
+    let mut options = h2::ClientOptions::default();
+    let http2 = &settings.http2;
+    options.windows.header_table_size = http2.hpack_table_size;
+    options.windows.stream = http2.initial_stream_window;
+    options.windows.connection = http2.initial_connection_window;
+    options.max_concurrent_streams = http2.max_concurrent_streams;
+    if let Some(bytes) = settings.common.max_response_headers {
+        options.headers.max_kb = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+    }
+    options.headers.max_count = u32::try_from(settings.common.max_headers_count).unwrap_or(u32::MAX);
+    options.limits.max_outbound_frames = http2.max_outbound_frames;
+    options.limits.max_outbound_control_frames = http2.max_outbound_control_frames;
+    options.limits.max_consecutive_inbound_frames_with_empty_payload = http2.max_consecutive_empty_frames;
+    options.limits.max_inbound_priority_frames_per_stream = http2.max_priority_frames_per_stream;
+    options.limits.max_inbound_window_update_frames_per_data_frame_sent = http2.max_window_updates_per_data_frame;
+    options.keepalive = http2.keepalive.map(|(interval, timeout)| h2::KeepaliveOptions {
+        interval,
+        timeout,
+        jitter_percent: 15.0,
+    });
+    options.buffer_limit = settings.per_connection_buffer_limit;
+    options
+}
+
+/// Only options that are set before the socket is bound make sense on a connecting socket.
+fn prebind_option(option: &SocketOption) -> Option<RawOption> {
+    if option.state != SocketState::Prebind {
+        return None;
+    }
+    let value = match &option.value {
+        SocketOptionValue::Int(value) => RawValue::Int(*value),
+        SocketOptionValue::Bytes(bytes) => RawValue::Bytes(bytes.clone()),
+    };
+    Some(RawOption { level: option.level, name: option.name, value })
+}

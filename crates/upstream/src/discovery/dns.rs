@@ -1,0 +1,218 @@
+//! STRICT_DNS and LOGICAL_DNS: asking again and again, and what an answer changes.
+//!
+//! Each name has a loop of its own: ask, take the answer in, sleep. A failed lookup changes
+//! nothing, so the last good answer stays; an answer without addresses removes the hosts of a
+//! STRICT_DNS name, as in Envoy, while LOGICAL_DNS keeps its last address. Hosts are recognised by
+//! name and address, so those that stay keep their pools and counters.
+//!
+//! Sleep: `dns_refresh_rate`, or the answer's TTL with `respect_dns_ttl`, plus up to `dns_jitter`;
+//! after failures `dns_failure_refresh_rate` with back-off. Limits: [`MAX_ADDRESSES`] per name.
+
+use std::{cell::RefCell, collections::HashSet, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
+
+use nuncio_config::model::{
+    Address,
+    cluster::{Dns, Endpoint, LocalityEndpoints},
+};
+use nuncio_net::SocketAddress;
+use nuncio_stats::templates::cluster_stats as stats;
+use tokio::task::JoinSet;
+
+use super::{ClusterSource, Resolution, Resolve, entry, fixed_address};
+use crate::host_set::{HostDescription, HostEntry, HostSet};
+
+/// Addresses of one name that become hosts; a larger answer is cut, and said so in the log.
+const MAX_ADDRESSES: usize = 4096;
+
+/// The hosts that one configured endpoint stands for now.
+type Slots = Rc<RefCell<Vec<Vec<Arc<HostEntry>>>>>;
+
+/// One name to resolve.
+struct Target {
+    slot: usize,
+    name: String,
+    port: u16,
+    endpoint: Endpoint,
+    group: LocalityEndpoints,
+}
+
+pub(super) async fn strict<P: Fn(Arc<HostSet>) + 'static>(source: Rc<ClusterSource>, resolver: Rc<dyn Resolve>, publish: Rc<P>) {
+    let (targets, fixed) = targets(&source);
+    if targets.is_empty() {
+        take_in(&source, &fixed, &*publish);
+        source.set_initialized();
+        return;
+    }
+    let open = Rc::new(RefCell::new((0..targets.len()).collect::<HashSet<_>>()));
+    let mut loops = JoinSet::new();
+    for (number, target) in targets.into_iter().enumerate() {
+        let (source, resolver, publish) = (Rc::clone(&source), Rc::clone(&resolver), Rc::clone(&publish));
+        let (slots, open) = (Rc::clone(&fixed), Rc::clone(&open));
+        loops.spawn_local(async move {
+            let mut pace = Pace::new(&source.settings.dns);
+            loop {
+                let answer = ask(&source, &*resolver, &target.name).await;
+                if let Some(answer) = &answer {
+                    let hosts = strict_hosts(&source, &target, &slots, &answer.addresses);
+                    if let Some(slot) = slots.borrow_mut().get_mut(target.slot) {
+                        *slot = hosts;
+                    }
+                    take_in(&source, &slots, &*publish);
+                }
+                open.borrow_mut().remove(&number);
+                if open.borrow().is_empty() {
+                    source.set_initialized();
+                }
+                tokio::time::sleep(pace.next(answer.as_ref())).await;
+            }
+        });
+    }
+    // The loops never end by themselves; dropping this future ends them.
+    while loops.join_next().await.is_some() {}
+}
+
+pub(super) async fn logical<P: Fn(Arc<HostSet>) + 'static>(source: Rc<ClusterSource>, resolver: Rc<dyn Resolve>, publish: Rc<P>) {
+    let (targets, slots) = targets(&source);
+    let Some(target) = targets.into_iter().next() else {
+        take_in(&source, &slots, &*publish);
+        source.set_initialized();
+        return;
+    };
+    let description = HostDescription::new(hostname(&target), &source.shared);
+    let locality = Arc::new(target.group.locality.clone());
+    let mut pace = Pace::new(&source.settings.dns);
+    loop {
+        let answer = ask(&source, &*resolver, &target.name).await;
+        if let Some(address) = answer.as_ref().and_then(|answer| answer.addresses.first()) {
+            let address = SocketAddress::Ip((*address, target.port).into());
+            let host = entry(Arc::clone(&description), address, &target.endpoint, &target.group, &locality);
+            if let Some(slot) = slots.borrow_mut().get_mut(target.slot) {
+                *slot = vec![host];
+            }
+            take_in(&source, &slots, &*publish);
+        }
+        source.set_initialized();
+        tokio::time::sleep(pace.next(answer.as_ref())).await;
+    }
+}
+
+/// Names to resolve, and a slot for each endpoint; those with an address are filled already.
+fn targets(source: &ClusterSource) -> (Vec<Target>, Slots) {
+    let mut targets = Vec::new();
+    let mut slots = Vec::new();
+    for group in &source.settings.endpoints {
+        let locality = Arc::new(group.locality.clone());
+        for endpoint in &group.endpoints {
+            if let Address::Name { host, port } = &endpoint.address {
+                targets.push(Target {
+                    slot: slots.len(),
+                    name: host.clone(),
+                    port: *port,
+                    endpoint: endpoint.clone(),
+                    group: LocalityEndpoints { endpoints: Vec::new(), ..group.clone() },
+                });
+            }
+            let fixed = fixed_address(&endpoint.address).map(|address| {
+                let description = HostDescription::new(&endpoint.hostname, &source.shared);
+                entry(description, address, endpoint, group, &locality)
+            });
+            slots.push(fixed.into_iter().collect());
+        }
+    }
+    (targets, Rc::new(RefCell::new(slots)))
+}
+
+/// One lookup, counted; `None` when it failed.
+async fn ask(source: &ClusterSource, resolver: &dyn Resolve, name: &str) -> Option<Resolution> {
+    source.stats.inc(stats::UPDATE_ATTEMPT);
+    match resolver.resolve(name, source.settings.dns.family).await {
+        Ok(answer) => {
+            source.stats.inc(stats::UPDATE_SUCCESS);
+            if answer.addresses.is_empty() {
+                source.stats.inc(stats::UPDATE_EMPTY);
+            }
+            Some(answer)
+        }
+        Err(error) => {
+            source.stats.inc(stats::UPDATE_FAILURE);
+            tracing::debug!(cluster = &*source.settings.name, name, %error, "DNS lookup failed");
+            None
+        }
+    }
+}
+
+fn take_in(source: &ClusterSource, slots: &Slots, publish: &impl Fn(Arc<HostSet>)) {
+    let entries = slots.borrow().iter().flatten().map(Arc::clone).collect();
+    match source.replace(entries) {
+        Some(hosts) => publish(hosts),
+        None => source.stats.inc(stats::UPDATE_NO_REBUILD),
+    }
+}
+
+/// Hosts of an answer: known addresses keep their description.
+fn strict_hosts(source: &ClusterSource, target: &Target, slots: &Slots, addresses: &[IpAddr]) -> Vec<Arc<HostEntry>> {
+    if addresses.len() > MAX_ADDRESSES {
+        tracing::warn!(name = target.name, addresses = addresses.len(), "DNS answer cut to {MAX_ADDRESSES} addresses");
+    }
+    let slots = slots.borrow();
+    let known = slots.get(target.slot).map_or(&[][..], Vec::as_slice);
+    let locality = Arc::new(target.group.locality.clone());
+    let mut seen = HashSet::new();
+    let unique = addresses.iter().filter(|address| seen.insert(**address)).take(MAX_ADDRESSES);
+    unique
+        .map(|address| {
+            let address = SocketAddress::Ip((*address, target.port).into());
+            match known.iter().find(|host| host.address == address) {
+                Some(host) => Arc::clone(host),
+                None => {
+                    let description = HostDescription::new(hostname(target), &source.shared);
+                    entry(description, address, &target.endpoint, &target.group, &locality)
+                }
+            }
+        })
+        .collect()
+}
+
+fn hostname(target: &Target) -> &str {
+    match target.endpoint.hostname.as_str() {
+        "" => &target.name,
+        hostname => hostname,
+    }
+}
+
+/// How long to sleep between lookups of one name.
+struct Pace {
+    settings: Dns,
+    /// Bound of the next wait after a failure.
+    back_off: Duration,
+}
+
+impl Pace {
+    fn new(settings: &Dns) -> Self {
+        Self { back_off: settings.failure_refresh.0, settings: settings.clone() }
+    }
+
+    fn next(&mut self, answer: Option<&Resolution>) -> Duration {
+        let (base, max) = self.settings.failure_refresh;
+        let wait = match answer {
+            Some(answer) => {
+                self.back_off = base;
+                let ttl = answer.ttl.filter(|ttl| self.settings.respect_ttl && !ttl.is_zero());
+                ttl.unwrap_or(self.settings.refresh_rate) + part_of(self.settings.jitter)
+            }
+            None if base >= max => base,
+            None => {
+                let bound = self.back_off;
+                self.back_off = bound.saturating_mul(2).min(max);
+                part_of(bound)
+            }
+        };
+        // A wait of nothing would starve the thread that also serves the admin endpoint.
+        wait.max(Duration::from_millis(1))
+    }
+}
+
+/// A random part of `bound`.
+fn part_of(bound: Duration) -> Duration {
+    bound.mul_f64(fastrand::f64())
+}

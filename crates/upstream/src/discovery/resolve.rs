@@ -1,0 +1,247 @@
+//! Names to addresses, behind a small trait so that tests can script the answers.
+//!
+//! [`DnsResolver`] asks, in this order: the hosts file, which settles a name it knows without any
+//! query; RFC 6761 for `localhost`; then DNS (hickory) at the configured resolvers or those of
+//! `/etc/resolv.conf`. Nothing is cached here: how often to ask is the cluster's setting.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    pin::Pin,
+    time::Duration,
+};
+
+use hickory_resolver::{
+    TokioResolver,
+    config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig},
+    net::{DnsError, NetError, NoRecords, runtime::TokioRuntimeProvider},
+    proto::{op::ResponseCode, rr::RecordType},
+};
+use nuncio_config::model::cluster::DnsFamily;
+
+/// An answer; no addresses is an answer too (NXDOMAIN, or no record of the wanted family).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resolution {
+    /// In the order of the answer.
+    pub addresses: Vec<IpAddr>,
+    /// Shortest time to live; `None` when it does not come from DNS.
+    pub ttl: Option<Duration>,
+}
+
+/// No answer: timeout, refusal, no name server.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ResolveError(pub String);
+
+/// What [`Resolve::resolve`] returns.
+pub type Resolving<'a> = Pin<Box<dyn Future<Output = Result<Resolution, ResolveError>> + 'a>>;
+
+/// Resolves names.
+pub trait Resolve {
+    /// Addresses of `name` as `family` wants them. Cancel-safe.
+    fn resolve<'a>(&'a self, name: &'a str, family: DnsFamily) -> Resolving<'a>;
+}
+
+/// The hosts file and DNS.
+pub struct DnsResolver {
+    dns: TokioResolver,
+    hosts_file: PathBuf,
+}
+
+impl fmt::Debug for DnsResolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DnsResolver").field("hosts_file", &self.hosts_file).finish_non_exhaustive()
+    }
+}
+
+/// The two kinds of address records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    V4,
+    V6,
+}
+
+impl Kind {
+    fn is_of(self, address: &IpAddr) -> bool {
+        address.is_ipv4() == (self == Self::V4)
+    }
+
+    fn localhost(self) -> IpAddr {
+        match self {
+            Self::V4 => Ipv4Addr::LOCALHOST.into(),
+            Self::V6 => Ipv6Addr::LOCALHOST.into(),
+        }
+    }
+}
+
+/// Which records are asked for, and whether the second is only for want of the first.
+fn wanted(family: DnsFamily) -> (Kind, Option<Kind>, bool) {
+    match family {
+        DnsFamily::Auto => (Kind::V6, Some(Kind::V4), true),
+        DnsFamily::V4Only => (Kind::V4, None, true),
+        DnsFamily::V6Only => (Kind::V6, None, true),
+        DnsFamily::V4Preferred => (Kind::V4, Some(Kind::V6), true),
+        DnsFamily::All => (Kind::V4, Some(Kind::V6), false),
+    }
+}
+
+impl DnsResolver {
+    /// Asks `servers`, or those of the system when there are none. Without either, names of the
+    /// hosts file still resolve. Must be called inside a tokio runtime.
+    pub fn new(servers: &[SocketAddr]) -> Result<Self, ResolveError> {
+        Self::with_hosts_file(servers, PathBuf::from("/etc/hosts"))
+    }
+
+    fn with_hosts_file(servers: &[SocketAddr], hosts_file: PathBuf) -> Result<Self, ResolveError> {
+        let provider = TokioRuntimeProvider::default;
+        let explicit = || {
+            let servers = servers.iter().map(|server| name_server(*server)).collect();
+            TokioResolver::builder_with_config(ResolverConfig::from_name_servers(servers), provider())
+        };
+        let mut builder = match servers {
+            // No readable resolv.conf: the same as one without name servers.
+            [] => TokioResolver::builder(provider()).unwrap_or_else(|_| explicit()),
+            _ => explicit(),
+        };
+        builder.options_mut().cache_size = 0;
+        builder.options_mut().use_hosts_file = ResolveHosts::Never;
+        let dns = builder.build().map_err(|error| ResolveError(error.to_string()))?;
+        Ok(Self { dns, hosts_file })
+    }
+
+    async fn lookup(&self, name: &str, family: DnsFamily) -> Result<Resolution, ResolveError> {
+        if let Ok(address) = name.trim_matches(['[', ']']).parse() {
+            return Ok(Resolution { addresses: vec![address], ttl: None });
+        }
+        let local = self.local_addresses(name);
+        let (first, second, only_for_want) = wanted(family);
+        let mut answer = self.of_kind(name, first, local.as_deref()).await;
+        let Some(second) = second else { return answer };
+        if only_for_want {
+            match answer {
+                Ok(found) if !found.addresses.is_empty() => return Ok(found),
+                _ => return self.of_kind(name, second, local.as_deref()).await,
+            }
+        }
+        match (&mut answer, self.of_kind(name, second, local.as_deref()).await) {
+            (Ok(found), Ok(more)) => {
+                found.addresses.extend(more.addresses);
+                found.ttl = found.ttl.into_iter().chain(more.ttl).min();
+                answer
+            }
+            (Ok(_), Err(_)) => answer,
+            (Err(_), other) => other,
+        }
+    }
+
+    async fn of_kind(&self, name: &str, kind: Kind, local: Option<&[IpAddr]>) -> Result<Resolution, ResolveError> {
+        if let Some(local) = local {
+            let addresses = local.iter().copied().filter(|address| kind.is_of(address)).collect();
+            return Ok(Resolution { addresses, ttl: None });
+        }
+        let record = match kind {
+            Kind::V4 => RecordType::A,
+            Kind::V6 => RecordType::AAAA,
+        };
+        match self.dns.lookup(name, record).await {
+            Ok(found) => {
+                let records = found.answers().iter();
+                let addresses = records.clone().filter_map(|record| record.data.ip_addr()).collect();
+                let ttl = records.map(|record| Duration::from_secs(record.ttl.into())).min();
+                Ok(Resolution { addresses, ttl })
+            }
+            Err(error) if says_there_is_none(&error) => Ok(Resolution::default()),
+            Err(error) => Err(ResolveError(error.to_string())),
+        }
+    }
+
+    /// What is known without DNS; `None` when nothing is.
+    fn local_addresses(&self, name: &str) -> Option<Vec<IpAddr>> {
+        let name = name.trim_end_matches('.');
+        let text = std::fs::read_to_string(&self.hosts_file).unwrap_or_default();
+        let found = hosts_of(&text, name);
+        if !found.is_empty() {
+            return Some(found);
+        }
+        let is_localhost = name.eq_ignore_ascii_case("localhost")
+            || name.len() > 10 && name.get(name.len() - 10..).is_some_and(|end| end.eq_ignore_ascii_case(".localhost"));
+        is_localhost.then(|| vec![Kind::V4.localhost(), Kind::V6.localhost()])
+    }
+}
+
+impl Resolve for DnsResolver {
+    fn resolve<'a>(&'a self, name: &'a str, family: DnsFamily) -> Resolving<'a> {
+        Box::pin(self.lookup(name, family))
+    }
+}
+
+fn name_server(address: SocketAddr) -> NameServerConfig {
+    let mut server = NameServerConfig::udp_and_tcp(address.ip());
+    let with_port = |mut connection: ConnectionConfig| {
+        connection.port = address.port();
+        connection
+    };
+    server.connections = server.connections.drain(..).map(with_port).collect();
+    server
+}
+
+/// The name server knows that there is nothing, unlike when it could not say.
+fn says_there_is_none(error: &NetError) -> bool {
+    matches!(
+        error,
+        NetError::Dns(DnsError::NoRecordsFound(NoRecords {
+            response_code: ResponseCode::NXDomain | ResponseCode::NoError,
+            ..
+        }))
+    )
+}
+
+/// Addresses of `name` in the text of a hosts file.
+fn hosts_of(text: &str, name: &str) -> Vec<IpAddr> {
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
+    let mut found = Vec::new();
+    for line in lines {
+        let mut words = line.split_whitespace();
+        let Some(Ok(address)) = words.next().map(str::parse) else { continue };
+        if words.any(|word| word.eq_ignore_ascii_case(name)) && !found.contains(&address) {
+            found.push(address);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTS: &str = "127.0.0.1 localhost # me\n::1 localhost ip6-localhost\n10.0.0.1 db.internal DB\n# 10.0.0.2 db\n";
+
+    #[test]
+    fn a_hosts_file_is_read_without_regard_to_case_or_comments() {
+        assert_eq!(hosts_of(HOSTS, "db"), ["10.0.0.1".parse::<IpAddr>().unwrap()]);
+        assert_eq!(hosts_of(HOSTS, "Localhost").len(), 2);
+        assert!(hosts_of(HOSTS, "me").is_empty());
+    }
+
+    #[test]
+    fn localhost_resolves_without_hosts_file_and_network() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let nowhere = ["127.0.0.1:9".parse().unwrap()];
+            let resolver = DnsResolver::with_hosts_file(&nowhere, "/nonexistent/hosts".into()).unwrap();
+            for (family, wanted) in [
+                (DnsFamily::Auto, vec!["::1"]),
+                (DnsFamily::V4Only, vec!["127.0.0.1"]),
+                (DnsFamily::V6Only, vec!["::1"]),
+                (DnsFamily::V4Preferred, vec!["127.0.0.1"]),
+                (DnsFamily::All, vec!["127.0.0.1", "::1"]),
+            ] {
+                let answer = resolver.resolve("app.localhost", family).await.unwrap();
+                let got: Vec<_> = answer.addresses.iter().map(IpAddr::to_string).collect();
+                assert_eq!(got, wanted, "{family:?}");
+            }
+            assert_eq!(resolver.resolve("[::7]", DnsFamily::V4Only).await.unwrap().addresses.len(), 1);
+        });
+    }
+}

@@ -1,0 +1,142 @@
+//! Host sets: immutable snapshots of the hosts of one cluster.
+//!
+//! The main thread makes one from static endpoints or DNS answers and publishes it to the workers
+//! behind an `Arc`. It owns addresses, weights, health and the plan of [`priority`] loads. What a
+//! host keeps across snapshots (its counters) stands in the [`HostDescription`], which a new
+//! snapshot shares with the old one as long as the host stays; a worker recognises it by that and
+//! keeps the host's pools.
+
+pub mod priority;
+
+use std::sync::Arc;
+
+use nuncio_config::model::{
+    bootstrap::Locality,
+    cluster::{Cluster as Settings, EndpointHealth},
+};
+use nuncio_net::SocketAddress;
+use nuncio_stats::{Shard, templates::cluster_stats as stats};
+
+use crate::{
+    shared::ClusterShared,
+    tally::{HostStat, Tally},
+};
+use priority::{HostCounts, PriorityPlan};
+
+/// What of a host outlives a change of its address, weight or health.
+#[derive(Debug)]
+pub struct HostDescription {
+    hostname: Box<str>,
+    pub(crate) tally: Tally,
+}
+
+impl HostDescription {
+    /// A host that was never used.
+    pub fn new(hostname: &str, shared: &ClusterShared) -> Arc<Self> {
+        Arc::new(Self { hostname: hostname.into(), tally: Tally::new(shared.threads()) })
+    }
+
+    /// `hostname` of the endpoint, or the name that was resolved; empty when there is none.
+    pub fn hostname(&self) -> &str {
+        &self.hostname
+    }
+
+    /// A number of this host, over all workers.
+    pub fn stat(&self, stat: HostStat) -> u64 {
+        self.tally.total(stat)
+    }
+}
+
+/// One host in one snapshot.
+#[derive(Clone, Debug)]
+pub struct HostEntry {
+    /// The host.
+    pub description: Arc<HostDescription>,
+    /// Where it is now.
+    pub address: SocketAddress,
+    /// `load_balancing_weight`, at least 1.
+    pub weight: u32,
+    /// Health.
+    pub health: EndpointHealth,
+    /// Marked as a canary.
+    pub canary: bool,
+    /// Its locality.
+    pub locality: Arc<Locality>,
+    /// Its priority, 0 first.
+    pub priority: u32,
+}
+
+/// Highest priority that Envoy takes.
+const MAX_PRIORITY: usize = 128;
+
+/// All hosts of a cluster at one moment.
+#[derive(Debug)]
+pub struct HostSet {
+    shared: Arc<ClusterShared>,
+    priorities: Vec<Vec<Arc<HostEntry>>>,
+    plan: PriorityPlan,
+}
+
+impl HostSet {
+    /// A snapshot of `entries`, which keep their order within a priority.
+    pub fn new(settings: &Settings, shared: Arc<ClusterShared>, entries: Vec<Arc<HostEntry>>) -> Arc<Self> {
+        let mut priorities: Vec<Vec<Arc<HostEntry>>> = vec![Vec::new()];
+        for entry in entries {
+            let index = usize::try_from(entry.priority).unwrap_or(MAX_PRIORITY).min(MAX_PRIORITY);
+            if priorities.len() <= index {
+                priorities.resize_with(index + 1, Vec::new);
+            }
+            if let Some(hosts) = priorities.get_mut(index) {
+                hosts.push(entry);
+            }
+        }
+        let counts: Vec<_> = priorities.iter().map(|hosts| count(hosts)).collect();
+        let plan = PriorityPlan::new(&counts, settings.overprovisioning_factor, settings.healthy_panic_threshold);
+        Arc::new(Self { shared, priorities, plan })
+    }
+
+    /// What all threads share of the cluster.
+    pub fn shared(&self) -> &Arc<ClusterShared> {
+        &self.shared
+    }
+
+    /// Hosts by priority.
+    pub fn priorities(&self) -> &[Vec<Arc<HostEntry>>] {
+        &self.priorities
+    }
+
+    /// All hosts, by priority and then in config order.
+    pub fn hosts(&self) -> impl Iterator<Item = &Arc<HostEntry>> {
+        self.priorities.iter().flatten()
+    }
+
+    /// How load is shared among priorities.
+    pub fn plan(&self) -> &PriorityPlan {
+        &self.plan
+    }
+
+    /// Writes `membership_*`; `changed` says that a host came or went.
+    pub(crate) fn publish_membership(&self, main: &Shard, changed: bool) {
+        let total = self.priorities.iter().map(|hosts| count(hosts)).fold(HostCounts::default(), |a, b| HostCounts {
+            total: a.total + b.total,
+            healthy: a.healthy + b.healthy,
+            degraded: a.degraded + b.degraded,
+        });
+        main.gauge_set(stats::MEMBERSHIP_TOTAL, total.total.into());
+        main.gauge_set(stats::MEMBERSHIP_HEALTHY, total.healthy.into());
+        main.gauge_set(stats::MEMBERSHIP_DEGRADED, total.degraded.into());
+        main.gauge_set(stats::MEMBERSHIP_EXCLUDED, 0);
+        if changed {
+            main.inc(stats::MEMBERSHIP_CHANGE);
+        }
+    }
+}
+
+fn count(hosts: &[Arc<HostEntry>]) -> HostCounts {
+    let of = |health| u32::try_from(hosts.iter().filter(|h| h.health == health).count()).unwrap_or(u32::MAX);
+    HostCounts {
+        total: u32::try_from(hosts.len()).unwrap_or(u32::MAX),
+        healthy: of(EndpointHealth::Healthy),
+        degraded: of(EndpointHealth::Degraded),
+    }
+}

@@ -1,0 +1,108 @@
+//! Making a connection, bounded by `connect_timeout`.
+//!
+//! Runs as a task of its own: whoever asked for the connection may go away, and the connection
+//! then serves the next in line or waits idle, as in Envoy.
+
+use std::{future::poll_fn, pin::pin, rc::Rc, task::Poll};
+
+use nuncio_net::{
+    SocketAddress, Stream,
+    connect::{ConnectError, connect},
+};
+use nuncio_stats::templates::cluster_stats as stats;
+use tokio::time::Instant;
+
+use super::{AcquireError, ClosedBy, ConnectionGuard, Pool, PoolProtocol};
+use crate::{host::Host, tally::HostStat};
+
+impl Pool {
+    /// Streams that a new connection is expected to carry.
+    fn expected_capacity(&self, host: &Host) -> usize {
+        match self.key.protocol {
+            PoolProtocol::Http1 => 1,
+            PoolProtocol::Http2 => {
+                let settings = &host.state.context.settings;
+                let streams = usize::try_from(settings.http2.max_concurrent_streams).unwrap_or(usize::MAX);
+                match settings.common.max_requests_per_connection {
+                    0 => streams.max(1),
+                    limit => streams.min(usize::try_from(limit).unwrap_or(usize::MAX)).max(1),
+                }
+            }
+        }
+    }
+
+    pub(super) fn start_connecting(&self, host: &Rc<Host>) {
+        let capacity = self.expected_capacity(host);
+        self.connecting_capacity.set(self.connecting_capacity.get().saturating_add(capacity));
+        let guard = ConnectionGuard::new(&host.state, self.key);
+        let (host, key) = (Rc::clone(host), self.key);
+        tokio::task::spawn_local(async move {
+            let target = host.address().clone();
+            let outcome = connect_in_time(&host, &target).await;
+            let Some(pool) = host.pool(key) else { return };
+            pool.connecting_capacity.set(pool.connecting_capacity.get().saturating_sub(capacity));
+            match outcome {
+                Ok(stream) => pool.connected(&host, stream, guard, target),
+                Err(error) => pool.connect_failed(&host, guard, &error),
+            }
+        });
+    }
+
+    fn connected(&self, host: &Rc<Host>, stream: Stream, guard: ConnectionGuard, remote: SocketAddress) {
+        guard.connected(&stream, remote);
+        let kept = match self.key.protocol {
+            PoolProtocol::Http1 => {
+                self.add_http1(host, stream, guard);
+                Ok(())
+            }
+            PoolProtocol::Http2 => self.add_http2(host, stream, guard),
+        };
+        match kept {
+            Ok(()) => self.serve(host),
+            Err(error) => self.fail_all(host, &error),
+        }
+        if host.state.draining.get() {
+            self.close_idle();
+        } else {
+            host.state.context.sweeper.watch(host);
+        }
+    }
+
+    fn connect_failed(&self, host: &Rc<Host>, guard: ConnectionGuard, error: &AcquireError) {
+        let counters = &host.state.context.stats;
+        counters.inc(stats::UPSTREAM_CX_CONNECT_FAIL);
+        host.state.count(HostStat::CxConnectFail);
+        let by = match error {
+            AcquireError::ConnectTimeout => {
+                counters.inc(stats::UPSTREAM_CX_CONNECT_TIMEOUT);
+                ClosedBy::Local
+            }
+            AcquireError::ConnectFailed { local: true, .. } => {
+                counters.inc(stats::BIND_ERRORS);
+                ClosedBy::Local
+            }
+            _ => ClosedBy::Remote,
+        };
+        guard.close(by, false);
+        drop(guard);
+        self.fail_all(host, error);
+        self.connect_if_needed(host);
+    }
+}
+
+async fn connect_in_time(host: &Host, target: &SocketAddress) -> Result<Stream, AcquireError> {
+    let context = &host.state.context;
+    let timer = context.timers.timer();
+    timer.set(Instant::now().checked_add(context.settings.connect_timeout));
+    let mut connecting = pin!(connect(target, context.connect_options()));
+    poll_fn(|cx| {
+        if let Poll::Ready(outcome) = connecting.as_mut().poll(cx) {
+            return Poll::Ready(outcome.map_err(|error| AcquireError::ConnectFailed {
+                local: matches!(error, ConnectError::Local(_)),
+                source: error.to_string().into(),
+            }));
+        }
+        timer.poll_expired(cx).map(|()| Err(AcquireError::ConnectTimeout))
+    })
+    .await
+}
