@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::format::Format;
+
 /// One access log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AccessLog {
@@ -29,16 +31,33 @@ pub enum LogFormat {
     Default,
     /// A text format with its own newline, if any.
     Text {
-        /// The format string.
-        format: String,
+        /// The parsed format.
+        format: Format,
+        /// The format as configured.
+        raw: String,
         /// `omit_empty_values`
         omit_empty_values: bool,
     },
     /// `json_format`: one object per line, keys sorted.
     Json {
-        /// The object with format strings at its leaves.
-        object: serde_json::Value,
+        /// The object.
+        object: JsonNode,
+        /// The object as configured.
+        raw: serde_json::Value,
         /// `omit_empty_values`
         omit_empty_values: bool,
     },
+}
+
+/// A value of a JSON log line.
+#[derive(Clone, Debug, PartialEq)]
+pub enum JsonNode {
+    /// An object; keys are sorted.
+    Object(Vec<(String, JsonNode)>),
+    /// A list.
+    List(Vec<JsonNode>),
+    /// A text with operators in it. A single operator alone keeps its type (number, `null`).
+    Format(Format),
+    /// A number, boolean, null or text without operators, as it stands.
+    Constant(serde_json::Value),
 }

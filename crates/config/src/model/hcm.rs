@@ -108,6 +108,8 @@ pub struct HttpFilter {
     pub type_url: String,
     /// `disabled`
     pub disabled: bool,
+    /// The config as protobuf, for the filter's own factory.
+    pub config: bytes::Bytes,
 }
 
 /// `envoy.extensions.filters.http.router.v3.Router`.

@@ -1,6 +1,8 @@
 //! Header mutations (`HeaderValueOption` and `headers_to_remove`).
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
+
+use super::format::Format;
 
 /// Changes to a header list, applied removes last, as Envoy does per level.
 #[derive(Clone, Debug, Default)]
@@ -23,12 +25,23 @@ impl HeaderMutation {
 pub struct HeaderAddition {
     /// Name, lower case.
     pub name: HeaderName,
-    /// Value in the substitution format language (`%REQ(x)%`, `%%`), checked at load.
-    pub value: String,
+    /// Value, checked at load.
+    pub value: AddedValue,
+    /// The value as configured, in the substitution format language.
+    pub raw: String,
     /// What to do when the header is there.
     pub action: AppendAction,
     /// Keep it when the value comes out empty.
     pub keep_empty_value: bool,
+}
+
+/// The value of an added header.
+#[derive(Clone, Debug)]
+pub enum AddedValue {
+    /// The same for every message.
+    Literal(HeaderValue),
+    /// To be filled in for each.
+    Format(Format),
 }
 
 /// `HeaderValueOption.HeaderAppendAction`.

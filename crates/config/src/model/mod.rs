@@ -9,18 +9,29 @@ pub mod access_log;
 pub mod address;
 pub mod bootstrap;
 pub mod cluster;
+pub mod format;
 pub mod header;
 pub mod hcm;
 pub mod listener;
+mod load;
 pub mod matcher;
+mod report;
 pub mod route;
+mod translate;
 
 pub use access_log::AccessLog;
 pub use address::Address;
 pub use bootstrap::Bootstrap;
 pub use cluster::Cluster;
+pub use format::Format;
 pub use hcm::HttpConnectionManager;
 pub use header::HeaderMutation;
 pub use listener::Listener;
+pub use load::load_bootstrap;
 pub use matcher::StringMatcher;
+pub use report::NOT_SUPPORTED_YET;
 pub use route::RouteTable;
+pub use translate::{
+    Options, Translated, compatibility_markdown, translate_bootstrap, translate_cluster, translate_listener,
+    translate_route_config,
+};

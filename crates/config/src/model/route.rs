@@ -181,6 +181,8 @@ pub struct WeightedCluster {
     pub response_headers: HeaderMutation,
     /// `host_rewrite_literal`
     pub host_rewrite: Option<String>,
+    /// `runtime_key_prefix` and the cluster's name: the runtime key that overrides the weight.
+    pub runtime_key: Option<String>,
 }
 
 /// Host rewriting.

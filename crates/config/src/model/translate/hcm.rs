@@ -1,0 +1,247 @@
+//! The HTTP connection manager and its filters.
+
+use std::{sync::Arc, time::Duration};
+
+use envoy_types::pb::{
+    envoy::extensions::filters::{
+        http::router::v3::Router as WireRouter,
+        network::http_connection_manager::v3::{self as pb, http_connection_manager as inner},
+    },
+    google::protobuf::Any,
+};
+
+use super::{
+    Context, extension, protocol, route,
+    value::{flag, size},
+};
+use crate::model::{
+    HttpConnectionManager,
+    hcm::{Codec, EscapedSlashes, HttpFilter, RouteSource, Router, ServerHeader, StripHostPort},
+    report::Path,
+};
+
+const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
+const ROUTER_HELP: &str = "end `http_filters` with `envoy.filters.http.router`";
+const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+const DELAYED_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Translates a manager; `None` when its routes or filters are unusable (reported).
+pub(super) fn manager(
+    cx: &mut Context<'_>,
+    path: &Path<'_>,
+    message: pb::HttpConnectionManager,
+) -> Option<HttpConnectionManager> {
+    let codec = codec(&message);
+    let server_header = server_header(&message);
+    let escaped_slashes = escaped_slashes(&message);
+    let strip_host_port = strip_host_port(cx, path, &message);
+    let invalid_is_stream_error = flag(message.stream_error_on_invalid_http_message, false);
+    let routes = routes(cx, path, message.route_specifier);
+    let (http_filters, router) = http_filters(cx, path, message.http_filters);
+    let common_path = path.field("common_http_protocol_options");
+    let common = cx.common_options(&common_path, message.common_http_protocol_options.unwrap_or_default());
+    let http1 = protocol::http1_options(message.http_protocol_options.unwrap_or_default(), invalid_is_stream_error);
+    let http2 = cx.http2_options(
+        &path.field("http2_protocol_options"),
+        message.http2_protocol_options.unwrap_or_default(),
+        invalid_is_stream_error,
+    );
+    let internal = message.internal_address_config.unwrap_or_default();
+    let scheme = message.scheme_header_transformation.and_then(|scheme| scheme.transformation);
+    Some(HttpConnectionManager {
+        stat_prefix: message.stat_prefix,
+        codec,
+        routes: routes?,
+        http_filters,
+        router: router?,
+        common,
+        http1,
+        http2,
+        max_request_headers: size(message.max_request_headers_kb, 60).saturating_mul(1024),
+        stream_idle_timeout: cx.timeout_or(
+            &path.field("stream_idle_timeout"),
+            message.stream_idle_timeout,
+            STREAM_IDLE_TIMEOUT,
+        ),
+        request_timeout: cx.timeout(&path.field("request_timeout"), message.request_timeout),
+        request_headers_timeout: cx.timeout(&path.field("request_headers_timeout"), message.request_headers_timeout),
+        drain_timeout: cx.duration(&path.field("drain_timeout"), message.drain_timeout).unwrap_or(DRAIN_TIMEOUT),
+        delayed_close_timeout: cx.timeout_or(
+            &path.field("delayed_close_timeout"),
+            message.delayed_close_timeout,
+            DELAYED_CLOSE_TIMEOUT,
+        ),
+        access_log: cx.access_logs(path, "access_log", message.access_log),
+        server_name: match message.server_name.is_empty() {
+            true => "envoy".to_owned(),
+            false => message.server_name,
+        },
+        server_header,
+        use_remote_address: flag(message.use_remote_address, false),
+        xff_num_trusted_hops: message.xff_num_trusted_hops,
+        skip_xff_append: message.skip_xff_append,
+        append_x_forwarded_port: message.append_x_forwarded_port,
+        internal_cidrs: cx.cidrs(&path.field("internal_address_config"), "cidr_ranges", internal.cidr_ranges),
+        internal_unix_sockets: internal.unix_sockets,
+        via: message.via,
+        generate_request_id: flag(message.generate_request_id, true),
+        preserve_external_request_id: message.preserve_external_request_id,
+        always_set_request_id_in_response: message.always_set_request_id_in_response,
+        add_user_agent: flag(message.add_user_agent, false),
+        proxy_100_continue: message.proxy_100_continue,
+        normalize_path: flag(message.normalize_path, false),
+        merge_slashes: message.merge_slashes,
+        escaped_slashes,
+        strip_host_port,
+        strip_trailing_host_dot: message.strip_trailing_host_dot,
+        stream_error_on_invalid_http_message: invalid_is_stream_error,
+        scheme_to_overwrite: scheme.map(
+            |envoy_types::pb::envoy::config::core::v3::scheme_header_transformation::Transformation::SchemeToOverwrite(
+                scheme,
+            )| scheme,
+        ),
+    })
+}
+
+fn codec(message: &pb::HttpConnectionManager) -> Codec {
+    match message.codec_type() {
+        inner::CodecType::Auto => Codec::Auto,
+        inner::CodecType::Http1 => Codec::Http1,
+        // HTTP/3 is refused where the routes are looked at.
+        inner::CodecType::Http2 | inner::CodecType::Http3 => Codec::Http2,
+    }
+}
+
+fn server_header(message: &pb::HttpConnectionManager) -> ServerHeader {
+    match message.server_header_transformation() {
+        inner::ServerHeaderTransformation::Overwrite => ServerHeader::Overwrite,
+        inner::ServerHeaderTransformation::AppendIfAbsent => ServerHeader::AppendIfAbsent,
+        inner::ServerHeaderTransformation::PassThrough => ServerHeader::PassThrough,
+    }
+}
+
+fn escaped_slashes(message: &pb::HttpConnectionManager) -> EscapedSlashes {
+    use inner::PathWithEscapedSlashesAction as Action;
+    match message.path_with_escaped_slashes_action() {
+        Action::ImplementationSpecificDefault | Action::KeepUnchanged => EscapedSlashes::Keep,
+        Action::RejectRequest => EscapedSlashes::Reject,
+        Action::UnescapeAndRedirect => EscapedSlashes::UnescapeAndRedirect,
+        Action::UnescapeAndForward => EscapedSlashes::UnescapeAndForward,
+    }
+}
+
+fn strip_host_port(cx: &mut Context<'_>, path: &Path<'_>, message: &pb::HttpConnectionManager) -> StripHostPort {
+    if message.codec_type() == inner::CodecType::Http3 {
+        cx.report.unsupported(&path.field("codec_type"), "HTTP/3");
+    }
+    let any = matches!(message.strip_port_mode, Some(inner::StripPortMode::StripAnyHostPort(true)));
+    match (any, message.strip_matching_host_port) {
+        (true, true) => {
+            let text = "only one of `strip_matching_host_port` and `strip_any_host_port` can be set";
+            cx.report.error(&path.field("strip_any_host_port"), "conflicting-fields", text);
+            StripHostPort::Any
+        }
+        (true, false) => StripHostPort::Any,
+        (false, true) => StripHostPort::Matching,
+        (false, false) => StripHostPort::Keep,
+    }
+}
+
+fn routes(
+    cx: &mut Context<'_>,
+    path: &Path<'_>,
+    specifier: Option<inner::RouteSpecifier>,
+) -> Option<RouteSource> {
+    match specifier {
+        Some(inner::RouteSpecifier::RouteConfig(table)) => {
+            let table = route::table(cx, &path.field("route_config"), table, route::Origin::Static);
+            Some(RouteSource::Static(Arc::new(table)))
+        }
+        // The field check has refused these.
+        Some(inner::RouteSpecifier::Rds(_) | inner::RouteSpecifier::ScopedRoutes(_)) => None,
+        None => {
+            let message = "an HTTP connection manager needs a `route_config`";
+            cx.report.error(path, "missing-routes", message);
+            None
+        }
+    }
+}
+
+/// The filters before the router, and the router, which has to be the last one.
+fn http_filters(
+    cx: &mut Context<'_>,
+    path: &Path<'_>,
+    list: Vec<pb::HttpFilter>,
+) -> (Vec<HttpFilter>, Option<Router>) {
+    let mut filters = Vec::with_capacity(list.len());
+    let mut router = None;
+    let count = list.len();
+    let mut last = None;
+    for (index, filter) in list.into_iter().enumerate() {
+        let path = path.item("http_filters", index);
+        let config = match filter.config_type {
+            Some(pb::http_filter::ConfigType::TypedConfig(any)) => Some(any),
+            // The field check has refused it.
+            Some(pb::http_filter::ConfigType::ConfigDiscovery(_)) => continue,
+            None => None,
+        };
+        let kind = config.as_ref().map(extension::type_name).unwrap_or_default().to_owned();
+        last = Some((filter.name.clone(), kind.clone()));
+        let built = kind == ROUTER || cx.options.http_filters.contains(&kind.as_str());
+        let Some(any) = config.as_ref().filter(|_| built) else {
+            unbuilt_filter(cx, &path, &filter.name, config.as_ref(), filter.is_optional);
+            continue;
+        };
+        if kind == ROUTER {
+            router = Some(router_filter(cx, &path, any));
+            if index + 1 != count {
+                let text = format!("the router `{}` must be the last one of `http_filters`", filter.name);
+                cx.report.error_with(&path, "terminal-not-last", text, "filters after it would never run");
+            }
+        }
+        let (type_url, config) = (any.type_url.clone(), any.value.clone().into());
+        filters.push(HttpFilter { name: filter.name, type_url, disabled: filter.disabled, config });
+    }
+    if router.is_none() {
+        let text = match &last {
+            Some((name, kind)) => format!("non-terminal filter `{name}` ({kind}) is the last one of `http_filters`"),
+            None => "`http_filters` is empty, so that no request would ever be answered".to_owned(),
+        };
+        cx.report.error_with(&path.field("http_filters"), "no-router", text, ROUTER_HELP);
+        router = Some(default_router());
+    }
+    (filters, router)
+}
+
+fn unbuilt_filter(cx: &mut Context<'_>, path: &Path<'_>, name: &str, config: Option<&Any>, is_optional: bool) {
+    if is_optional {
+        let text = format!("HTTP filter `{name}` is not built in and left out, as `is_optional` allows");
+        cx.report.warning(path, "optional-filter-left-out", text, None);
+        return;
+    }
+    let mut built = vec!["envoy.filters.http.router"];
+    built.extend(cx.options.http_filters);
+    cx.unknown_extension(path, "HTTP filter", name, config, &built);
+}
+
+fn router_filter(cx: &mut Context<'_>, path: &Path<'_>, any: &Any) -> Router {
+    let message: WireRouter = cx.decode(&path.field("typed_config"), &any.value).unwrap_or_default();
+    #[expect(deprecated, reason = "accepted, though nothing reads it")]
+    let start_child_span = message.start_child_span;
+    Router {
+        dynamic_stats: flag(message.dynamic_stats, true),
+        suppress_envoy_headers: message.suppress_envoy_headers,
+        start_child_span,
+        respect_expected_rq_timeout: message.respect_expected_rq_timeout,
+    }
+}
+
+fn default_router() -> Router {
+    Router {
+        dynamic_stats: true,
+        suppress_envoy_headers: false,
+        start_child_span: false,
+        respect_expected_rq_timeout: false,
+    }
+}

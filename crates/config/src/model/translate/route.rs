@@ -1,0 +1,228 @@
+//! Route tables, virtual hosts and routes: what is matched.
+//!
+//! Semantic rules of a table are checked here: unique names and domains, one `*`, routes that
+//! can never be reached (`shadow`). What a route does is `route_action`'s.
+
+use envoy_types::pb::envoy::config::route::v3 as pb;
+use rustc_hash::FxHashMap;
+
+use super::{
+    Context, header, shadow,
+    value::{flag, fraction, size},
+};
+use crate::model::{
+    report::Path,
+    route::{PathMatch, RequireTls, Route, RouteMatch, RouteTable, VirtualHost},
+};
+
+/// Where a table came from; it decides whether unknown clusters are errors by default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// `route_config` of a listener.
+    Static,
+    /// A route discovery service.
+    Api,
+}
+
+/// What the routes of a table have in common.
+#[derive(Clone, Copy)]
+pub(super) struct TableRules {
+    pub(super) validate_clusters: bool,
+    pub(super) max_direct_response_body: usize,
+}
+
+/// Translates a table.
+pub(super) fn table(
+    cx: &mut Context<'_>,
+    path: &Path<'_>,
+    message: pb::RouteConfiguration,
+    origin: Origin,
+) -> RouteTable {
+    let rules = TableRules {
+        validate_clusters: flag(message.validate_clusters, origin == Origin::Static),
+        max_direct_response_body: size(message.max_direct_response_body_size_bytes, 4096),
+    };
+    let mut names = Names { table: message.name.clone(), ..Names::default() };
+    let mut virtual_hosts = Vec::with_capacity(message.virtual_hosts.len());
+    for (index, host) in message.virtual_hosts.into_iter().enumerate() {
+        let path = path.item("virtual_hosts", index);
+        names.check(cx, &path, index, &host);
+        virtual_hosts.push(virtual_host(cx, &path, host, rules).into());
+    }
+    let internal = message.internal_only_headers.iter().enumerate();
+    RouteTable {
+        virtual_hosts,
+        request_headers: cx.mutation(
+            path,
+            header::REQUEST,
+            message.request_headers_to_add,
+            message.request_headers_to_remove,
+        ),
+        response_headers: cx.mutation(
+            path,
+            header::RESPONSE,
+            message.response_headers_to_add,
+            message.response_headers_to_remove,
+        ),
+        internal_only_headers: internal
+            .filter_map(|(index, name)| cx.header_name(&path.item("internal_only_headers", index), name))
+            .collect(),
+        most_specific_header_mutations_wins: message.most_specific_header_mutations_wins,
+        ignore_port_in_host_matching: message.ignore_port_in_host_matching,
+        ignore_path_parameters: message.ignore_path_parameters_in_path_matching,
+        max_direct_response_body: rules.max_direct_response_body,
+        validate_clusters: rules.validate_clusters,
+        name: message.name,
+    }
+}
+
+/// Names and domains seen so far in a table, with the virtual host that has them.
+#[derive(Default)]
+struct Names {
+    table: String,
+    hosts: FxHashMap<String, usize>,
+    domains: FxHashMap<String, usize>,
+}
+
+impl Names {
+    fn check(&mut self, cx: &mut Context<'_>, path: &Path<'_>, index: usize, host: &pb::VirtualHost) {
+        if let Some(first) = self.hosts.get(&host.name) {
+            let message = format!("duplicate virtual host name `{}`: virtual_hosts[{first}] has it already", host.name);
+            cx.report.error(&path.field("name"), "duplicate-virtual-host", message);
+        } else {
+            self.hosts.insert(host.name.clone(), index);
+        }
+        for (place, domain) in host.domains.iter().enumerate() {
+            let lower = domain.to_ascii_lowercase();
+            let path = path.item("domains", place);
+            let Some(first) = self.domains.get(&lower) else {
+                self.domains.insert(lower, index);
+                continue;
+            };
+            let (code, message) = match domain.as_str() {
+                "*" => (
+                    "duplicate-wildcard",
+                    format!("only a single `*` domain is permitted in route table `{}`", self.table),
+                ),
+                _ => ("duplicate-domain", format!("duplicate domain `{domain}` in route table `{}`", self.table)),
+            };
+            cx.report.error_with(&path, code, message, format!("virtual_hosts[{first}] has it already"));
+        }
+    }
+}
+
+#[expect(deprecated, reason = "`per_request_buffer_limit_bytes` is still accepted")]
+fn virtual_host(cx: &mut Context<'_>, path: &Path<'_>, message: pb::VirtualHost, rules: TableRules) -> VirtualHost {
+    use pb::virtual_host::TlsRequirementType as Tls;
+    let require_tls = match message.require_tls() {
+        Tls::None => RequireTls::None,
+        Tls::ExternalOnly => RequireTls::ExternalOnly,
+        Tls::All => RequireTls::All,
+    };
+    let limit = request_buffer_limit(&message.per_request_buffer_limit_bytes, message.request_body_buffer_limit);
+    let mut reached = shadow::Reached::default();
+    let mut routes = Vec::with_capacity(message.routes.len());
+    for (index, wire) in message.routes.into_iter().enumerate() {
+        let path = path.item("routes", index);
+        if let Some(mut route) = route(cx, &path, wire, rules) {
+            route.request_buffer_limit = route.request_buffer_limit.or(limit);
+            reached.check(&mut cx.report, &path, index, &route.matches);
+            routes.push(route.into());
+        }
+    }
+    VirtualHost {
+        name: message.name,
+        domains: message.domains.into_iter().map(|domain| domain.to_ascii_lowercase()).collect(),
+        routes,
+        require_tls,
+        request_headers: cx.mutation(
+            path,
+            header::REQUEST,
+            message.request_headers_to_add,
+            message.request_headers_to_remove,
+        ),
+        response_headers: cx.mutation(
+            path,
+            header::RESPONSE,
+            message.response_headers_to_add,
+            message.response_headers_to_remove,
+        ),
+        include_request_attempt_count: message.include_request_attempt_count,
+        include_attempt_count_in_response: message.include_attempt_count_in_response,
+    }
+}
+
+/// The newer field wins.
+fn request_buffer_limit(
+    old: &Option<envoy_types::pb::google::protobuf::UInt32Value>,
+    new: Option<envoy_types::pb::google::protobuf::UInt64Value>,
+) -> Option<u64> {
+    new.map(|limit| limit.value).or_else(|| old.as_ref().map(|limit| u64::from(limit.value)))
+}
+
+#[expect(deprecated, reason = "`per_request_buffer_limit_bytes` is still accepted")]
+fn route(cx: &mut Context<'_>, path: &Path<'_>, message: pb::Route, rules: TableRules) -> Option<Route> {
+    let request_buffer_limit =
+        request_buffer_limit(&message.per_request_buffer_limit_bytes, message.request_body_buffer_limit);
+    let matches = route_match(cx, &path.field("match"), message.r#match.unwrap_or_default());
+    let action = cx.route_action(path, message.action, rules);
+    let request_headers =
+        cx.mutation(path, header::REQUEST, message.request_headers_to_add, message.request_headers_to_remove);
+    let response_headers =
+        cx.mutation(path, header::RESPONSE, message.response_headers_to_add, message.response_headers_to_remove);
+    Some(Route {
+        matches: matches?,
+        action: action?,
+        request_headers,
+        response_headers,
+        name: message.name,
+        stat_prefix: Some(message.stat_prefix).filter(|prefix| !prefix.is_empty()),
+        request_buffer_limit,
+    })
+}
+
+fn route_match(cx: &mut Context<'_>, path: &Path<'_>, message: pb::RouteMatch) -> Option<RouteMatch> {
+    let how = path_match(cx, path, message.path_specifier);
+    let headers = cx.header_matchers(path, message.headers);
+    let query_parameters = cx.query_matchers(path, message.query_parameters);
+    let runtime_fraction = message.runtime_fraction.map(|runtime| {
+        let (numerator, denominator) = fraction(&runtime.default_value.unwrap_or_default());
+        (numerator, denominator, runtime.runtime_key)
+    });
+    Some(RouteMatch {
+        path: how?,
+        case_sensitive: flag(message.case_sensitive, true),
+        runtime_fraction,
+        headers,
+        query_parameters,
+        grpc: message.grpc.is_some(),
+    })
+}
+
+fn path_match(
+    cx: &mut Context<'_>,
+    path: &Path<'_>,
+    specifier: Option<pb::route_match::PathSpecifier>,
+) -> Option<PathMatch> {
+    use pb::route_match::PathSpecifier as By;
+    Some(match specifier {
+        Some(By::Prefix(prefix)) => PathMatch::Prefix(prefix),
+        Some(By::Path(exact)) => PathMatch::Exact(exact),
+        Some(By::PathSeparatedPrefix(prefix)) => {
+            if !prefix.starts_with('/') || prefix.ends_with('/') || prefix.contains(['?', '#']) {
+                let message = "`path_separated_prefix` starts with `/`, does not end with `/` and holds no `?` or `#`";
+                cx.report.error(&path.field("path_separated_prefix"), "bad-path", message);
+                return None;
+            }
+            PathMatch::SeparatedPrefix(prefix)
+        }
+        Some(By::SafeRegex(regex)) => PathMatch::Regex(cx.full_match(&path.field("safe_regex"), &regex)?),
+        // The field check has refused these.
+        Some(By::ConnectMatcher(_) | By::PathMatchPolicy(_)) => return None,
+        None => {
+            let message = "a route needs one of `prefix`, `path`, `path_separated_prefix`, `safe_regex`";
+            cx.report.error(path, "missing-match", message);
+            return None;
+        }
+    })
+}
