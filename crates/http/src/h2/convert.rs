@@ -21,6 +21,7 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     TooManyHeaders,
+    TooLarge,
     Underscore,
     Unreadable,
 }
@@ -30,6 +31,7 @@ impl Refusal {
     pub(super) fn details(self) -> &'static str {
         match self {
             Self::TooManyHeaders => "http2.too_many_headers",
+            Self::TooLarge => "http2.header_list_size_too_large",
             Self::Underscore => "http2.unexpected_underscore",
             Self::Unreadable => "http2.invalid.header.field",
         }
@@ -116,8 +118,8 @@ pub(super) fn headers_in(
     crumbs.into_header(&mut headers);
     let size = usize::try_from(limits.max_kb).unwrap_or(usize::MAX).saturating_mul(1024);
     if headers.byte_size() > size {
-        bump(&counters.header_overflow);
-        return Err(Refusal::TooManyHeaders);
+        bump(&counters.header_list_size_too_large);
+        return Err(Refusal::TooLarge);
     }
     Ok(headers)
 }

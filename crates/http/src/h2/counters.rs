@@ -48,7 +48,9 @@ counters! {
         dropped_headers_with_underscores,
         /// GOAWAY frames sent.
         goaway_sent,
-        /// Header blocks over `max_headers_count`, their size limit, or of too many CONTINUATIONs.
+        /// Header blocks over their size limit.
+        header_list_size_too_large,
+        /// Header blocks over `max_headers_count`, or of too many CONTINUATIONs.
         header_overflow,
         /// Header callbacks without a stream (h2 cannot produce one; kept for its name).
         headers_cb_no_stream,

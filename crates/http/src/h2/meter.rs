@@ -18,8 +18,6 @@ use super::{
 };
 
 const PROTOCOL_ERROR: u32 = 1;
-/// Frames that peers cut header blocks into.
-const USUAL_FRAME: u32 = 16 * 1024;
 
 /// Which end of the connection this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +89,7 @@ impl FrameMeter {
             rules: Rules {
                 role,
                 limits,
-                max_continuations: (headers.list_size() / USUAL_FRAME).saturating_mul(2).max(5),
+                max_continuations: headers.max_continuations(),
                 counters,
                 opened: 0,
                 last_opened: 0,
@@ -101,6 +99,7 @@ impl FrameMeter {
                 window_updates: 0,
                 data_sent: 0,
                 going_away: false,
+                malformed: 0,
             },
             unread: Unread::default(),
         }
@@ -134,6 +133,11 @@ impl FrameMeter {
         self.rules.going_away
     }
 
+    /// The highest stream that was reset with PROTOCOL_ERROR by this side; zero for none.
+    pub(super) fn malformed_stream(&self) -> u32 {
+        self.rules.malformed
+    }
+
     /// The GOAWAY that ends a flooded connection; `None` in the middle of a frame.
     pub(super) fn goaway(&self, code: u32) -> Option<[u8; 17]> {
         let last = if self.rules.role == Role::Server { self.rules.last_opened } else { 0 };
@@ -164,6 +168,7 @@ struct Rules {
     window_updates: u64,
     data_sent: u64,
     going_away: bool,
+    malformed: u32,
 }
 
 impl Rules {
@@ -233,6 +238,7 @@ impl Rules {
                 bump(&self.counters.tx_reset);
                 if frame.code == PROTOCOL_ERROR {
                     bump(&self.counters.rx_messaging_error);
+                    self.malformed = self.malformed.max(frame.stream);
                 }
                 return true;
             }

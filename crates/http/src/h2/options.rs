@@ -97,14 +97,19 @@ impl Default for HeaderLimits {
 }
 
 impl HeaderLimits {
-    /// What h2 is told: it counts 32 bytes more per field (RFC 9113 section 6.5.2), so that the
-    /// exact check stays with us and h2's only bounds what is ever decoded.
+    /// What h2 is told: it counts 32 bytes more per field (RFC 9113 section 6.5.2), and answers
+    /// by itself (431) where Envoy resets. Twice the limit leaves the exact check to us and still
+    /// bounds what is ever decoded.
     pub(super) fn list_size(&self) -> u32 {
         const PER_FIELD: u32 = 32;
-        self.max_kb
-            .saturating_mul(1024)
-            .saturating_add(self.max_count.saturating_add(1).saturating_mul(PER_FIELD))
-            .saturating_add(1024)
+        let fields = self.max_count.saturating_add(1).saturating_mul(PER_FIELD);
+        self.max_kb.saturating_mul(2 * 1024).saturating_add(fields)
+    }
+
+    /// CONTINUATION frames that a header block may take; not above h2's own limit, which is
+    /// silent about having been passed.
+    pub(super) fn max_continuations(&self) -> u32 {
+        (self.list_size() / MAX_FRAME_SIZE).max(5)
     }
 }
 
@@ -138,6 +143,9 @@ pub struct ServerOptions {
     pub buffer_limit: usize,
     /// Scheme of the transport, for requests that name none.
     pub scheme: Scheme,
+    /// `override_stream_error_on_invalid_http_message`: a malformed header block resets its
+    /// stream; without it (Envoy's default) the connection ends.
+    pub stream_error_on_invalid_http_message: bool,
 }
 
 impl Default for ServerOptions {
@@ -151,6 +159,7 @@ impl Default for ServerOptions {
             keepalive: None,
             buffer_limit: 1024 * 1024,
             scheme: Scheme::Http,
+            stream_error_on_invalid_http_message: false,
         }
     }
 }

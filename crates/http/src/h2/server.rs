@@ -12,7 +12,8 @@
 //!
 //! Limits: `max_concurrent_streams` (refused above), [`super::HeaderLimits`] (RST_STREAM
 //! INTERNAL_ERROR), [`super::FloodLimits`] (GOAWAY ENHANCE_YOUR_CALM), premature resets (the
-//! same). A malformed request is reset by h2 and never surfaces.
+//! same). A malformed request is reset by h2, never surfaces, and ends the connection unless
+//! `override_stream_error_on_invalid_http_message` is set.
 
 use std::{
     cell::Cell,
@@ -64,6 +65,7 @@ pub fn serve(stream: Stream, initial: Bytes, options: &ServerOptions, counters: 
         keepalive: None,
         options: options.clone(),
         shutdown: None,
+        last_accepted: 0,
         waker: None,
     }
 }
@@ -102,6 +104,7 @@ pub struct ServerConnection {
     keepalive: Option<Keepalive>,
     options: ServerOptions,
     shutdown: Option<Shutdown>,
+    last_accepted: u32,
     waker: Option<Waker>,
 }
 
@@ -137,7 +140,7 @@ impl ServerConnection {
                         bump(&self.link.counters.keepalive_timeout);
                         Some(Some(StreamError::Connection(io::ErrorKind::TimedOut.into())))
                     } else if self.resets.too_many.get() {
-                        self.link.wire.say_calm_down();
+                        self.link.wire.say_goaway(Reason::ENHANCE_YOUR_CALM);
                         Some(Some(failure::flood(Role::Server, Flood::PrematureResets)))
                     } else {
                         match connection.poll_accept(cx) {
@@ -147,6 +150,10 @@ impl ServerConnection {
                             },
                             Poll::Ready(Some(Err(error))) => self.ending(error),
                             Poll::Ready(None) => Some(None),
+                            Poll::Pending if self.is_malformed() => {
+                                self.link.wire.say_goaway(Reason::PROTOCOL_ERROR);
+                                Some(Some(failure::protocol(Role::Server, failure::MESSAGING)))
+                            }
                             Poll::Pending => ready!(self.poll_drain(cx)),
                         }
                     }
@@ -225,13 +232,20 @@ impl ServerConnection {
     fn ending(&self, error: h2::Error) -> Option<Option<StreamError>> {
         let Link { role, wire, .. } = &*self.link;
         if let Some(flood) = wire.flood() {
-            wire.say_calm_down();
+            wire.say_goaway(Reason::ENHANCE_YOUR_CALM);
             return Some(Some(failure::flood(*role, flood)));
         }
         Some(failure::of_connection(*role, error))
     }
 
-    fn admit(&self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) -> Option<Accepted> {
+    /// Whether h2 refused a request that never came up, and that ends the connection. (A stream
+    /// that did come up and breaks its `content-length` later is only reset, as by Envoy.)
+    fn is_malformed(&self) -> bool {
+        !self.options.stream_error_on_invalid_http_message && self.link.wire.malformed_stream() > self.last_accepted
+    }
+
+    fn admit(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) -> Option<Accepted> {
+        self.last_accepted = respond.stream_id().as_u32();
         let Link { counters, headers, .. } = &*self.link;
         match convert::request_in(request, headers, self.options.scheme, counters) {
             Ok((head, body)) => {

@@ -19,6 +19,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
+use h2::Reason;
 use nuncio_net::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -26,8 +27,6 @@ use super::{
     gather::Gather,
     meter::{Flood, FrameMeter},
 };
-
-const ENHANCE_YOUR_CALM: u32 = 0xb;
 
 /// Socket, gather buffer and meter of one connection, shared by h2, the connection task and the
 /// streams.
@@ -123,10 +122,11 @@ impl Wire {
         self.flood.get()
     }
 
-    /// Puts a GOAWAY after what was gathered: h2 is out of the game for a flooded connection.
-    pub(super) fn say_calm_down(&self) {
+    /// Puts a GOAWAY after what was gathered: h2 has no more say on a connection that is ended
+    /// from here.
+    pub(super) fn say_goaway(&self, reason: Reason) {
         let mut inner = self.inner.borrow_mut();
-        if let Some(frame) = inner.meter.goaway(ENHANCE_YOUR_CALM) {
+        if let Some(frame) = inner.meter.goaway(reason.into()) {
             // No further limit matters on a connection that is being closed.
             let _ = inner.meter.sent(&frame);
             inner.gather.push(&frame);
@@ -136,6 +136,11 @@ impl Wire {
     /// True when the peer announced that it takes no more streams.
     pub(super) fn peer_is_going_away(&self) -> bool {
         self.inner.borrow().meter.peer_is_going_away()
+    }
+
+    /// The highest stream that was reset for a malformed message; zero for none.
+    pub(super) fn malformed_stream(&self) -> u32 {
+        self.inner.borrow().meter.malformed_stream()
     }
 
     /// Counts body bytes handed to h2.

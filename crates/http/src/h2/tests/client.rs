@@ -256,7 +256,7 @@ async fn goaway_stops_new_streams_and_lets_old_ones_end() {
         assert_eq!(response(&mut stream).await.unwrap().0.status, 200);
         until(|| connection.is_draining()).await;
         assert!(connection.try_open().is_none());
-        assert!(matches!(poll_fn(|cx| connection.poll_ready(cx)).await, Err(_)));
+        assert!(poll_fn(|cx| connection.poll_ready(cx)).await.is_err());
         drop(stream);
         driver.await.unwrap().unwrap();
         assert!(connection.is_closed());

@@ -157,24 +157,62 @@ async fn rapid_resets_end_the_connection() {
     .await;
 }
 
+const MALFORMED: [(&str, &[u8]); 4] = [
+    ("no path", &[0x82, 0x86, 0x41, 1, b'h']),
+    ("empty path", &[0x82, 0x86, 0x04, 0, 0x41, 1, b'h']),
+    ("te", &[0x82, 0x86, 0x84, 0x41, 1, b'h', 0, 2, b't', b'e', 4, b'g', b'z', b'i', b'p']),
+    ("connection", &[0x82, 0x86, 0x84, 0x41, 1, b'h', 0, 10, b'c', b'o', b'n', b'n', b'e', b'c', b't', b'i', b'o', b'n', 1, b'x']),
+];
+
 #[tokio::test]
-async fn malformed_requests_reset_only_their_stream() {
+async fn malformed_requests_end_the_connection() {
     conversation(async {
-        let blocks: [(&str, &[u8]); 4] = [
-            ("no path", &[0x82, 0x86, 0x41, 1, b'h']),
-            ("empty path", &[0x82, 0x86, 0x04, 0, 0x41, 1, b'h']),
-            ("te", &[0x82, 0x86, 0x84, 0x41, 1, b'h', 0, 2, b't', b'e', 4, b'g', b'z', b'i', b'p']),
-            ("upper case", &[0x82, 0x86, 0x84, 0x41, 1, b'h', 0, 1, b'X', 1, b'v']),
-        ];
-        for (name, block) in blocks {
+        for (name, block) in MALFORMED {
+            let counters = Rc::new(H2Counters::default());
+            let (code, error) = flood(frame(1, 0x5, 1, block), &counters).await;
+            assert_eq!((code, details(error)), (Some(1), "http2.violation.of.messaging.rule"), "{name}");
+            assert_eq!(counters.rx_messaging_error.get(), 1, "{name}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn malformed_requests_reset_only_their_stream_if_so_configured() {
+    conversation(async {
+        for (name, block) in MALFORMED {
             let counters = Rc::new(H2Counters::default());
             let (mut near, far) = pair().await;
-            serve_with(far, &ServerOptions::default(), &counters, |_, _| async { panic!("accepted") });
+            let options = ServerOptions { stream_error_on_invalid_http_message: true, ..ServerOptions::default() };
+            serve_with(far, &options, &counters, |_, mut stream| async move { stream.send_head(&ok(), true) });
             near.write_all(&opening()).await.unwrap();
             near.write_all(&frame(1, 0x5, 1, block)).await.unwrap();
-            until(|| counters.tx_reset.get() + counters.goaway_sent.get() == 1).await;
-            assert_eq!(counters.goaway_sent.get() == 1, name == "upper case", "{name}");
+            near.write_all(&frame(1, 0x5, 3, HEADERS_BLOCK)).await.unwrap();
+            let mut answer = Vec::new();
+            while !answer.ends_with(&[0, 0, 1, 1, 5, 0, 0, 0, 3, 0x88]) {
+                near.read_buf(&mut answer).await.unwrap();
+            }
+            assert_eq!((counters.tx_reset.get(), counters.goaway_sent.get()), (1, 0), "{name}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_body_of_another_length_resets_only_its_stream() {
+    conversation(async {
+        let (mut near, far) = pair().await;
+        let counters = Rc::new(H2Counters::default());
+        serve_with(far, &ServerOptions::default(), &counters, |_, mut stream| async move {
+            let error = body(&mut stream).await.unwrap_err();
+            assert!(matches!(error, StreamError::Protocol(error) if error.status == 400), "a bad request");
+        });
+        let mut block = HEADERS_BLOCK.to_vec();
+        block.extend([0x0f, 0x0d, 1, b'5']);
+        near.write_all(&opening()).await.unwrap();
+        near.write_all(&[frame(1, 0x4, 1, &block), frame(0, 1, 1, b"abc")].concat()).await.unwrap();
+        until(|| counters.tx_reset.get() == 1 && counters.streams_active.get() == 0).await;
+        assert_eq!(counters.goaway_sent.get(), 0);
     })
     .await;
 }

@@ -136,8 +136,8 @@ async fn a_closed_window_stops_one_stream_and_not_the_others() {
 async fn window_comes_back_only_for_what_was_taken() {
     conversation(async {
         let (near, far) = pair().await;
-        let mut options = ServerOptions::default();
-        options.windows = Windows { stream: 65_535, connection: 65_535, ..Windows::default() };
+        let windows = Windows { stream: 65_535, connection: 65_535, ..Windows::default() };
+        let options = ServerOptions { windows, ..ServerOptions::default() };
         let (go, wait) = tokio::sync::oneshot::channel::<()>();
         let wait = Cell::new(Some(wait));
         serve_with(far, &options, &Rc::default(), move |_, mut stream| {
