@@ -11,6 +11,7 @@ mod json;
 mod lines;
 pub(crate) mod scalar;
 mod source;
+mod structure;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -19,6 +20,7 @@ mod yaml;
 pub use source::{Format, Source};
 
 pub(crate) use lines::Lines;
+pub(crate) use structure::structure;
 pub(crate) use tree::{Entry, NodeId, Text, Tree, Value};
 
 /// Why a text could not be read.
