@@ -45,6 +45,8 @@ def arguments():
         p.error("need --reference or --recorded")
     if not options.list and not options.record and not options.subject:
         p.error("need --subject (or --record)")
+    options.itself = bool(options.reference and options.subject) and \
+        pathlib.Path(options.reference).resolve() == pathlib.Path(options.subject).resolve()
     return options
 
 
@@ -129,6 +131,8 @@ def judge(group, results, options, tally, out):
         return
     before = len(tally.failed)
     for case in group.cases:
+        if options.itself:
+            case.departs = ""          # Envoy beside Envoy departs from nothing
         found = report.differences(case, wanted.get(case.name, {"failure": "not recorded"}),
                                    got[case.name])
         tally.add(group.name, case, found)

