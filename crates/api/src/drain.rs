@@ -24,7 +24,7 @@ pub struct Drain {
     origin: Instant,
     strategy: DrainStrategy,
     drain_time: Duration,
-    /// 0 = not draining, 1 = draining.
+    /// 0 = not draining, 1 = draining, 2 = draining and every response closes.
     state: AtomicU8,
     since_ms: AtomicU64,
     health_failed: AtomicBool,
@@ -50,6 +50,13 @@ impl Drain {
             self.since_ms.store(ms, Ordering::Relaxed);
             self.state.store(1, Ordering::Release);
         }
+    }
+
+    /// Starts the last drain, or makes the running one the last: the process is about to end, so
+    /// every response closes its connection whatever the strategy.
+    pub fn start_now(&self) {
+        self.start();
+        self.state.store(2, Ordering::Release);
     }
 
     /// True once the drain sequence has started.
@@ -78,7 +85,7 @@ impl Drain {
         if !self.is_draining() {
             return false;
         }
-        if self.strategy == DrainStrategy::Immediate {
+        if self.strategy == DrainStrategy::Immediate || self.state.load(Ordering::Relaxed) == 2 {
             return true;
         }
         let elapsed = u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX);

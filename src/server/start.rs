@@ -1,0 +1,141 @@
+//! Putting the server together, in the order in which things may fail.
+//!
+//! Stats, log files, admin address, listeners' addresses, upstream clusters, worker threads. The
+//! first failure ends the start with one sentence; nothing has been served by then.
+
+use std::{
+    cell::Cell,
+    net::{IpAddr, UdpSocket},
+    rc::Rc,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+use nuncio_api::Drain;
+use nuncio_config::model::Bootstrap;
+use nuncio_net::{BoundSocket, SocketAddress};
+use nuncio_proxy::{GlobalLimits, LogSinks};
+use nuncio_stats::{Store, StoreSettings, Tag};
+use tokio::sync::{
+    Notify,
+    mpsc::{UnboundedReceiver, unbounded_channel},
+};
+
+use super::{
+    ActiveListener, Server, State,
+    bind::{BoundListener, bind_admin, bind_all},
+    stats::ServerStats,
+    upstreams::Upstreams,
+    workers::{Command, Event, Seed, Workers},
+};
+use crate::{cli::options::Options, logging::Log};
+
+/// A server that is ready to begin.
+pub(super) struct Started {
+    pub(super) server: Rc<Server>,
+    pub(super) admin: Option<BoundSocket>,
+    pub(super) listen: Vec<Command>,
+    pub(super) events: UnboundedReceiver<Event>,
+}
+
+/// Builds everything; the text of an error is for the operator.
+pub(super) fn build(options: Options, bootstrap: Bootstrap, log: Arc<Log>) -> Result<Started, String> {
+    let bootstrap = Arc::new(bootstrap);
+    let workers = options.concurrency;
+    let store = store(&bootstrap, workers);
+    let drain = Arc::new(Drain::new(options.drain_strategy, options.drain_time));
+    let limits = Arc::new(GlobalLimits::new(bootstrap.max_active_downstream_connections));
+    let access_logs = open_access_logs(&bootstrap, &options, &store)?;
+    let admin = bootstrap.admin.as_ref().map(|admin| bind_admin(&admin.address)).transpose();
+    let admin = admin.map_err(|error| error.to_string())?;
+    let admin_address = admin.as_ref().map(|socket| socket.local_address().clone());
+    write_files(&options, admin_address.as_ref())?;
+    let mut bound = bind_all(&bootstrap.listeners, workers).map_err(|error| error.to_string())?;
+    let stats = ServerStats::new(&store, workers, bound.len(), &bootstrap);
+    let upstreams = Upstreams::new(&bootstrap, &store);
+    let seed = Seed {
+        store: Arc::clone(&store),
+        drain: Arc::clone(&drain),
+        logs: Arc::clone(&access_logs),
+        limits: Arc::clone(&limits),
+        node: Arc::new(bootstrap.node.clone()),
+        machine_address: machine_address(options.flags.local_address_ip_version.as_deref() == Some("v6")),
+        upstreams: upstreams.seed(&store),
+    };
+    let (sender, events) = unbounded_channel();
+    let threads = Workers::start(workers, &seed, &sender).map_err(|error| format!("worker thread: {error}"))?;
+    let publisher = threads.publisher();
+    upstreams.discover(&publisher)?;
+    let listen = (0..workers).map(|index| listen_command(&mut bound, index)).collect();
+    let server = Rc::new(Server {
+        options,
+        bootstrap,
+        log,
+        store,
+        drain,
+        limits,
+        access_logs,
+        upstreams,
+        listeners: bound.into_iter().map(active).collect(),
+        admin_address,
+        workers: threads,
+        stats,
+        started: Instant::now(),
+        started_at: SystemTime::now(),
+        quit: Notify::new(),
+        state: Cell::new(State::PreInitializing),
+    });
+    Ok(Started { server, admin, listen, events })
+}
+
+fn store(bootstrap: &Bootstrap, workers: usize) -> Arc<Store> {
+    let store = Store::new(workers);
+    let tag = |(name, value): &(String, String)| Tag { name: name.clone().into(), value: value.clone() };
+    let fixed_tags = bootstrap.fixed_stats_tags.iter().map(tag).collect();
+    store.configure(StoreSettings { fixed_tags, ..StoreSettings::default() });
+    store
+}
+
+fn open_access_logs(_bootstrap: &Bootstrap, _options: &Options, _store: &Store) -> Result<Arc<LogSinks>, String> {
+    Ok(Arc::new(LogSinks::default()))
+}
+
+fn listen_command(bound: &mut [BoundListener], worker: usize) -> Command {
+    let mine = bound.iter_mut().map(|listener| {
+        let sockets = listener.sockets.get_mut(worker).map(std::mem::take).unwrap_or_default();
+        (Arc::clone(&listener.settings), sockets)
+    });
+    Command::Listen(mine.collect())
+}
+
+fn active(bound: BoundListener) -> ActiveListener {
+    ActiveListener {
+        settings: bound.settings,
+        addresses: bound.addresses,
+        files: bound.files,
+        accepting: Cell::new(true),
+    }
+}
+
+/// Files through which tests and supervisors learn what was chosen.
+fn write_files(options: &Options, admin: Option<&SocketAddress>) -> Result<(), String> {
+    let write = |flag: &str, path: &std::path::Path, text: &str| {
+        std::fs::write(path, text).map_err(|error| format!("{flag} {}: {error}", path.display()))
+    };
+    if let (Some(path), Some(address)) = (&options.flags.admin_address_path, admin) {
+        write("--admin-address-path", path, &address.to_string())?;
+    }
+    if let Some(path) = &options.flags.base_id_path {
+        write("--base-id-path", path, &options.base_id.to_string())?;
+    }
+    Ok(())
+}
+
+/// This machine's address on the way to the rest of the world. Connecting a datagram socket sends
+/// nothing; it makes the kernel choose. The targets are addresses kept free for documentation.
+fn machine_address(v6: bool) -> Option<IpAddr> {
+    let (any, target) = if v6 { ("[::]:0", "[2001:db8::1]:9") } else { ("0.0.0.0:0", "192.0.2.1:9") };
+    let socket = UdpSocket::bind(any).ok()?;
+    socket.connect(target).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
