@@ -89,6 +89,10 @@ pub trait ServerExchange: Exchange {
     /// `connection: close` when the connection will not be kept. Hop-by-hop headers in `head`
     /// (connection, keep-alive, proxy-connection, transfer-encoding, upgrade) are skipped.
     fn send_head(&mut self, head: &ResponseHead, end: bool);
+
+    /// The connection shall not be kept after this response: HTTP/1 says `connection: close` in
+    /// the head that follows. HTTP/2 streams come and go without that, so there it does nothing.
+    fn close_after_response(&mut self) {}
 }
 
 /// Upstream side: a request is to be sent, the response to be received.

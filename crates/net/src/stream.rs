@@ -10,6 +10,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use crate::SocketAddress;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
@@ -31,6 +32,14 @@ impl Stream {
         match self {
             Self::Tcp(s) => s.try_read(buf),
             Self::Unix(s) => s.try_read(buf),
+        }
+    }
+
+    /// Our side's address.
+    pub fn local_address(&self) -> io::Result<SocketAddress> {
+        match self {
+            Self::Tcp(s) => s.local_addr().map(SocketAddress::from),
+            Self::Unix(s) => s.local_addr().map(SocketAddress::from),
         }
     }
 

@@ -1,1 +1,23 @@
-//! Placeholder crate root.
+//! The data plane: listener -> filter chain -> HTTP connection manager -> route -> router.
+//!
+//! [`stream`] holds the driver that names a request's phases in order; deciding is done by pure
+//! functions in [`route`] and [`router`]; [`reply`] is the one table from failure to answer.
+//! The crate runs on one worker at a time: everything is `Rc` and `Cell` but for what the main
+//! thread shares ([`context`]).
+
+pub mod access_log;
+pub mod context;
+mod date;
+mod hcm;
+mod headers;
+pub mod listener;
+mod phase;
+pub mod reply;
+pub mod route;
+mod router;
+mod stream;
+pub mod stream_info;
+
+pub use access_log::LogSinks;
+pub use context::{GlobalLimits, WorkerContext};
+pub use listener::{ListenerHandle, start_listener};

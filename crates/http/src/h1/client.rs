@@ -154,6 +154,11 @@ impl ClientConn {
         self.wire.into_parts()
     }
 
+    #[cfg(test)]
+    pub(super) fn wire_for_tests(&self) -> &Wire {
+        &self.wire
+    }
+
     fn rules(&self) -> BodyRules {
         BodyRules {
             trailers: TrailerLimits { bytes: self.options.max_head_bytes, count: self.options.max_headers_count },

@@ -59,6 +59,11 @@ impl Outbox {
         self.pieces_len + self.tail.len()
     }
 
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.tail.capacity() + self.pieces.capacity()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }

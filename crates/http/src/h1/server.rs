@@ -222,6 +222,11 @@ impl ServerConn {
         self.wire.into_parts()
     }
 
+    #[cfg(test)]
+    pub(super) fn wire_for_tests(&self) -> &Wire {
+        &self.wire
+    }
+
     fn rules(&self) -> BodyRules {
         BodyRules {
             trailers: TrailerLimits { bytes: self.options.max_head_bytes, count: self.options.max_headers_count },

@@ -146,6 +146,12 @@ impl Wire {
         Poll::Ready(())
     }
 
+    /// Room held for reading and for writing.
+    #[cfg(test)]
+    pub(super) fn capacities(&self) -> (usize, usize) {
+        (self.read.capacity(), self.out.capacity())
+    }
+
     pub(super) fn stream(&self) -> &Stream {
         &self.stream
     }

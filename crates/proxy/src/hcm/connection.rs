@@ -1,0 +1,140 @@
+//! One downstream connection: which protocol it speaks, then serving it to its end.
+
+use std::{future::poll_fn, io, rc::Rc, task::Poll};
+
+use bytes::BytesMut;
+use nuncio_api::Timer;
+use nuncio_config::model::hcm::Codec;
+use nuncio_http::h2::{Sniff, is_h2_preface};
+use nuncio_net::Stream;
+use nuncio_stats::templates::http_stats;
+use tokio::{io::AsyncReadExt, time::Instant};
+
+use super::{Hcm, h1, h2};
+use crate::{
+    context::{Command, Registered},
+    stream::record::millis,
+    stream_info::ConnectionInfo,
+};
+
+/// How a connection ended, for the stats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The peer closed it.
+    Remote,
+    /// We closed it.
+    Local,
+}
+
+/// What serving a connection needs.
+pub(super) struct Served {
+    pub(super) hcm: Rc<Hcm>,
+    pub(super) info: Rc<ConnectionInfo>,
+    pub(super) registered: Registered,
+    /// The connection's deadline, also its HTTP/1 streams'.
+    pub(super) timer: Rc<Timer>,
+}
+
+/// Serves an accepted connection.
+pub(crate) async fn serve(hcm: Rc<Hcm>, info: Rc<ConnectionInfo>, registered: Registered, stream: Stream) {
+    let timer = Rc::new(hcm.context.timers.timer());
+    let served = Served { hcm, info, registered, timer };
+    let stats = served.hcm.stats.clone();
+    stats.inc(http_stats::DOWNSTREAM_CX_TOTAL);
+    stats.gauge_inc(http_stats::DOWNSTREAM_CX_ACTIVE);
+    let start = served.info.start;
+    let control = Rc::clone(&served.registered.control);
+    let _closing = Closing { stats: stats.clone(), start };
+    let ended = match served.hcm.settings.codec {
+        Codec::Http1 => h1::serve(served, stream, BytesMut::new()).await,
+        Codec::Http2 => h2::serve(served, stream, BytesMut::new()).await,
+        Codec::Auto => serve_by_preface(served, stream).await,
+    };
+    let active = control.active_requests.get() > 0;
+    stats.inc(http_stats::DOWNSTREAM_CX_DESTROY);
+    if active {
+        stats.inc(http_stats::DOWNSTREAM_CX_DESTROY_ACTIVE_RQ);
+    }
+    match ended {
+        Ended::Remote => {
+            stats.inc(http_stats::DOWNSTREAM_CX_DESTROY_REMOTE);
+            if active {
+                stats.inc(http_stats::DOWNSTREAM_CX_DESTROY_REMOTE_ACTIVE_RQ);
+            }
+        }
+        Ended::Local => {
+            stats.inc(http_stats::DOWNSTREAM_CX_DESTROY_LOCAL);
+            if active {
+                stats.inc(http_stats::DOWNSTREAM_CX_DESTROY_LOCAL_ACTIVE_RQ);
+            }
+        }
+    }
+}
+
+/// The gauges, given back however the connection ends.
+struct Closing {
+    stats: nuncio_stats::Shard,
+    start: Instant,
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.stats.gauge_dec(http_stats::DOWNSTREAM_CX_ACTIVE);
+        self.stats.record(http_stats::DOWNSTREAM_CX_LENGTH_MS, millis(self.start.elapsed()));
+    }
+}
+
+/// `codec_type: AUTO`: HTTP/2 when the connection starts with its preface.
+async fn serve_by_preface(served: Served, mut stream: Stream) -> Ended {
+    let mut first = BytesMut::new();
+    loop {
+        match is_h2_preface(&first) {
+            Sniff::No => return Box::pin(h1::serve(served, stream, first)).await,
+            Sniff::Yes => return Box::pin(h2::serve(served, stream, first)).await,
+            Sniff::NeedMore => {}
+        }
+        match read_more(&served, &mut stream, &mut first).await {
+            Ok(0) if first.is_empty() => return Ended::Remote,
+            // Too short to be anything: let HTTP/1 say what is wrong with it.
+            Ok(0) => return Box::pin(h1::serve(served, stream, first)).await,
+            Ok(_) => {}
+            Err(Stop::Io) => return Ended::Remote,
+            Err(Stop::Told) => return Ended::Local,
+            Err(Stop::Idle) => {
+                served.hcm.stats.inc(http_stats::DOWNSTREAM_CX_IDLE_TIMEOUT);
+                return Ended::Local;
+            }
+        }
+    }
+}
+
+enum Stop {
+    Io,
+    Told,
+    Idle,
+}
+
+async fn read_more(served: &Served, stream: &mut Stream, into: &mut BytesMut) -> Result<usize, Stop> {
+    let idle = served.hcm.settings.common.idle_timeout;
+    served.timer.set(idle.map(|d| Instant::now() + d));
+    // Nothing is held for a connection that has not sent anything yet.
+    poll_fn(|cx| {
+        if served.registered.control.poll_changed(Command::Serve, cx).is_ready() {
+            return Poll::Ready(Err(Stop::Told));
+        }
+        if served.timer.poll_expired(cx).is_ready() {
+            return Poll::Ready(Err(Stop::Idle));
+        }
+        stream.poll_read_ready(cx).map(|ready| ready.map_err(|_| Stop::Io))
+    })
+    .await?;
+    into.reserve(FIRST_READ);
+    match stream.read_buf(into).await {
+        Ok(count) => Ok(count),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        Err(_) => Err(Stop::Io),
+    }
+}
+
+/// A whole request head in most cases.
+const FIRST_READ: usize = 8 * 1024;

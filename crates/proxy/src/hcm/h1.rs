@@ -1,0 +1,257 @@
+//! A downstream HTTP/1 connection: requests one after another.
+//!
+//! The future of an idle connection is small; the stream driver is boxed per request. Timeouts of
+//! the connection: `idle_timeout` between requests, `request_headers_timeout` once a head has
+//! begun, `max_connection_duration`, `max_requests_per_connection`, `delayed_close_timeout` after
+//! the last response.
+
+use std::{
+    future::poll_fn,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use bytes::BytesMut;
+use nuncio_http::{
+    StreamError,
+    h1::{Next, ParsedRequest, ServerConn},
+};
+use nuncio_net::Stream;
+use nuncio_stats::templates::{http1_stats, http_stats};
+use tokio::time::Instant;
+
+use super::connection::{Ended, Served};
+use crate::{
+    context::Command,
+    reply::Failure,
+    stream::{self, Arrival},
+};
+
+/// What came of waiting for a request.
+enum Waited {
+    Request(Box<ParsedRequest>),
+    /// The peer closed.
+    Closed,
+    /// The peer sent something that is not a request.
+    Refused(Failure),
+    /// A timeout without an answer, or the owner said so.
+    Stop,
+}
+
+/// Serves the connection to its end.
+pub(super) async fn serve(served: Served, stream: Stream, first: BytesMut) -> Ended {
+    let stats = &served.hcm.stats;
+    stats.inc(http_stats::DOWNSTREAM_CX_HTTP1_TOTAL);
+    let _active = stats.gauge_guard(http_stats::DOWNSTREAM_CX_HTTP1_ACTIVE);
+    let mut codec = ServerConn::with_buffered(stream, served.hcm.http1_options.clone(), first);
+    let ended = requests(&served, &mut codec).await;
+    count_codec(&served, &mut codec);
+    if ended == Ended::Local {
+        close(&served, &mut codec).await;
+    }
+    ended
+}
+
+async fn requests(served: &Served, codec: &mut ServerConn) -> Ended {
+    let limit = served.hcm.settings.common.max_requests_per_connection;
+    let mut count: u32 = 0;
+    loop {
+        let waited = wait(served, codec).await;
+        match waited {
+            Waited::Closed => return Ended::Remote,
+            Waited::Stop => return Ended::Local,
+            Waited::Refused(failure) => {
+                Box::pin(refuse(served, codec, failure)).await;
+                return Ended::Local;
+            }
+            Waited::Request(request) => {
+                count = count.saturating_add(1);
+                if limit > 0 && count >= limit {
+                    served.hcm.stats.inc(http_stats::DOWNSTREAM_CX_MAX_REQUESTS_REACHED);
+                    codec.close_after_response();
+                }
+                let control = &served.registered.control;
+                if control.command() == Command::Drain {
+                    codec.close_after_response();
+                }
+                control.active_requests.set(1);
+                let cut = Box::pin(exchange(served, codec, *request)).await;
+                if cut {
+                    return Ended::Local;
+                }
+                control.active_requests.set(0);
+                if codec.finish_exchange() == Next::Close {
+                    return Ended::Local;
+                }
+            }
+        }
+    }
+}
+
+/// One request; true when the owner cut it.
+async fn exchange(served: &Served, codec: &mut ServerConn, request: ParsedRequest) -> bool {
+    let arrival = Arrival {
+        hcm: &served.hcm,
+        connection: &served.info,
+        timer: Rc::clone(&served.timer),
+        expects_continue: request.expect_continue,
+    };
+    let driver = stream::serve(arrival, request.head, request.body, codec);
+    let mut driver = std::pin::pin!(driver);
+    let control = &served.registered.control;
+    poll_fn(|cx| {
+        if driver.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(false);
+        }
+        // A drain while a request runs is seen by the driver when it answers.
+        match control.poll_changed(Command::Serve, cx) {
+            Poll::Ready(Command::Cut) => Poll::Ready(true),
+            Poll::Ready(Command::Drain) => control.poll_changed(Command::Drain, cx).map(|c| c == Command::Cut),
+            Poll::Ready(Command::Serve) | Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+async fn refuse(served: &Served, codec: &mut ServerConn, failure: Failure) {
+    let arrival = Arrival {
+        hcm: &served.hcm,
+        connection: &served.info,
+        timer: Rc::clone(&served.timer),
+        expects_continue: false,
+    };
+    stream::refuse(arrival, failure, codec).await;
+    codec.finish_exchange();
+}
+
+async fn wait(served: &Served, codec: &mut ServerConn) -> Waited {
+    let settings = &served.hcm.settings;
+    let now = Instant::now();
+    let idle_at = settings.common.idle_timeout.map(|d| now + d);
+    let lives_until = settings.common.max_connection_duration.map(|d| served.info.start + d);
+    let mut head_until: Option<Instant> = None;
+    let mut armed = false;
+    poll_fn(|cx| {
+        if let Poll::Ready(waited) = poll_request(codec, cx) {
+            return Poll::Ready(waited);
+        }
+        let control = &served.registered.control;
+        match control.command() {
+            Command::Cut => return Poll::Ready(Waited::Stop),
+            Command::Drain if codec.is_idle() => return Poll::Ready(Waited::Stop),
+            seen => {
+                if control.poll_changed(seen, cx).is_ready() {
+                    cx.waker().wake_by_ref();
+                }
+            }
+        }
+        if codec.is_receiving_head() && head_until.is_none() {
+            head_until = head_deadline(served);
+            armed = false;
+        }
+        if !armed {
+            armed = true;
+            served.timer.set([idle_at, lives_until, head_until].into_iter().flatten().min());
+        }
+        poll_deadlines(served, cx, idle_at, lives_until, head_until)
+    })
+    .await
+}
+
+fn poll_request(codec: &mut ServerConn, cx: &mut Context<'_>) -> Poll<Waited> {
+    codec.poll_request(cx).map(|request| match request {
+        Ok(Some(request)) => Waited::Request(Box::new(request)),
+        Ok(None) => Waited::Closed,
+        Err(StreamError::Protocol(error)) if error.details == "low_version" => Waited::Refused(Failure::LowVersion),
+        Err(StreamError::Protocol(error)) => Waited::Refused(Failure::Codec(error)),
+        Err(_) => Waited::Closed,
+    })
+}
+
+/// When a head that has begun must be complete.
+fn head_deadline(served: &Served) -> Option<Instant> {
+    let settings = &served.hcm.settings;
+    let now = Instant::now();
+    [settings.request_headers_timeout, settings.stream_idle_timeout].into_iter().flatten().min().map(|d| now + d)
+}
+
+fn poll_deadlines(
+    served: &Served,
+    cx: &mut Context<'_>,
+    idle_at: Option<Instant>,
+    lives_until: Option<Instant>,
+    head_until: Option<Instant>,
+) -> Poll<Waited> {
+    std::task::ready!(served.timer.poll_expired(cx));
+    let now = Instant::now();
+    let passed = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+    let stats = &served.hcm.stats;
+    if passed(head_until) {
+        let headers_timeout = served.hcm.settings.request_headers_timeout.is_some();
+        return Poll::Ready(Waited::Refused(if headers_timeout {
+            Failure::RequestHeadersTimeout
+        } else {
+            Failure::StreamIdle { request_complete: false }
+        }));
+    }
+    if passed(lives_until) {
+        stats.inc(http_stats::DOWNSTREAM_CX_MAX_DURATION_REACHED);
+        return Poll::Ready(Waited::Stop);
+    }
+    if passed(idle_at) {
+        stats.inc(http_stats::DOWNSTREAM_CX_IDLE_TIMEOUT);
+        return Poll::Ready(Waited::Stop);
+    }
+    served.timer.set([idle_at, lives_until, head_until].into_iter().flatten().min());
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}
+
+/// Flushes and half-closes, then gives the peer `delayed_close_timeout` to close its side, so that
+/// it can read the last response before unread bytes of its request cause a reset.
+async fn close(served: &Served, codec: &mut ServerConn) {
+    if served.registered.control.command() == Command::Cut {
+        return;
+    }
+    let Some(delay) = served.hcm.settings.delayed_close_timeout else { return };
+    served.timer.set(Some(Instant::now() + delay));
+    let mut shut = false;
+    poll_fn(|cx| {
+        if !shut {
+            match codec.poll_shutdown(cx) {
+                Poll::Ready(Ok(())) => shut = true,
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Pending => {}
+            }
+        }
+        if shut && codec.poll_discard(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if served.timer.poll_expired(cx).is_ready() {
+            served.hcm.stats.inc(http_stats::DOWNSTREAM_CX_DELAYED_CLOSE_TIMEOUT);
+            return Poll::Ready(());
+        }
+        match served.registered.control.poll_changed(served.registered.control.command(), cx) {
+            Poll::Ready(Command::Cut) => Poll::Ready(()),
+            _ => Poll::Pending,
+        }
+    })
+    .await;
+}
+
+fn count_codec(served: &Served, codec: &mut ServerConn) {
+    let counters = codec.counters.take();
+    let stats = &served.hcm.http1_stats;
+    if counters.dropped_headers_with_underscores > 0 {
+        stats.add(
+            http1_stats::DROPPED_HEADERS_WITH_UNDERSCORES,
+            u64::from(counters.dropped_headers_with_underscores),
+        );
+    }
+    if counters.requests_rejected_with_underscores_in_headers > 0 {
+        stats.add(
+            http1_stats::REQUESTS_REJECTED_WITH_UNDERSCORES_IN_HEADERS,
+            u64::from(counters.requests_rejected_with_underscores_in_headers),
+        );
+    }
+}

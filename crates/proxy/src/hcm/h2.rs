@@ -1,0 +1,207 @@
+//! A downstream HTTP/2 connection: one task polls the connection and spawns one task per stream.
+//!
+//! Timeouts of the connection: `idle_timeout` while no stream is open, `max_connection_duration`
+//! (then a graceful GOAWAY), `max_requests_per_connection` likewise.
+
+use std::{
+    cell::Cell,
+    future::poll_fn,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use bytes::BytesMut;
+use nuncio_http::h2::{Accepted, ServerConnection, serve as handshake};
+use nuncio_net::Stream;
+use nuncio_stats::templates::http_stats;
+use tokio::time::Instant;
+
+use super::connection::{Ended, Served};
+use crate::{
+    context::{Command, Control},
+    stream::{self, Arrival},
+};
+
+/// What came of waiting on the connection.
+enum Event {
+    Request(Box<Accepted>),
+    /// It is over.
+    Ended(Ended),
+    /// The owner's word changed.
+    Told(Command),
+    /// A deadline passed: look which.
+    Deadline,
+}
+
+/// Serves the connection to its end.
+pub(super) async fn serve(served: Served, stream: Stream, first: BytesMut) -> Ended {
+    let served = Rc::new(served);
+    let stats = served.hcm.stats.clone();
+    stats.inc(http_stats::DOWNSTREAM_CX_HTTP2_TOTAL);
+    let _active = stats.gauge_guard(http_stats::DOWNSTREAM_CX_HTTP2_ACTIVE);
+    let counters = Rc::clone(&served.hcm.context.http2_counters);
+    let mut connection = handshake(stream, first.freeze(), &served.hcm.http2_options, counters);
+    let mut life = Life::new(Rc::clone(&served));
+    loop {
+        match life.next(&mut connection).await {
+            Event::Request(accepted) => life.take(*accepted, &mut connection),
+            Event::Told(command) => life.obey(command, &mut connection),
+            Event::Deadline => life.expire(&mut connection),
+            Event::Ended(ended) => return ended,
+        }
+    }
+}
+
+/// The connection's own state.
+struct Life {
+    served: Rc<Served>,
+    seen: Command,
+    requests: u32,
+    /// When the last stream ended.
+    quiet_since: Rc<Cell<Instant>>,
+    shutting: bool,
+    /// We asked for the end.
+    local: bool,
+}
+
+impl Life {
+    fn new(served: Rc<Served>) -> Self {
+        let quiet_since = Rc::new(Cell::new(Instant::now()));
+        let life = Self { served, seen: Command::Serve, requests: 0, quiet_since, shutting: false, local: false };
+        life.arm();
+        life
+    }
+
+    async fn next(&mut self, connection: &mut ServerConnection) -> Event {
+        poll_fn(|cx| self.poll_next(connection, cx)).await
+    }
+
+    fn poll_next(&mut self, connection: &mut ServerConnection, cx: &mut Context<'_>) -> Poll<Event> {
+        match connection.poll_accept(cx) {
+            Poll::Ready(Some(Ok(accepted))) => return Poll::Ready(Event::Request(Box::new(accepted))),
+            Poll::Ready(Some(Err(error))) => {
+                if matches!(error, nuncio_http::StreamError::Protocol(_)) {
+                    self.served.hcm.stats.inc(http_stats::DOWNSTREAM_CX_PROTOCOL_ERROR);
+                    return Poll::Ready(Event::Ended(Ended::Local));
+                }
+                return Poll::Ready(Event::Ended(Ended::Remote));
+            }
+            Poll::Ready(None) => {
+                let ended = if self.local { Ended::Local } else { Ended::Remote };
+                return Poll::Ready(Event::Ended(ended));
+            }
+            Poll::Pending => {}
+        }
+        if let Poll::Ready(command) = self.control().poll_changed(self.seen, cx) {
+            return Poll::Ready(Event::Told(command));
+        }
+        self.served.timer.poll_expired(cx).map(|()| Event::Deadline)
+    }
+
+    fn control(&self) -> &Rc<Control> {
+        &self.served.registered.control
+    }
+
+    fn take(&mut self, (head, body, mut stream): Accepted, connection: &mut ServerConnection) {
+        self.requests = self.requests.saturating_add(1);
+        let limit = self.served.hcm.settings.common.max_requests_per_connection;
+        if limit > 0 && self.requests >= limit && !self.shutting {
+            self.served.hcm.stats.inc(http_stats::DOWNSTREAM_CX_MAX_REQUESTS_REACHED);
+            self.shut(connection);
+        }
+        let open = OpenStream::new(self.control(), &self.quiet_since);
+        let served = Rc::clone(&self.served);
+        tokio::task::spawn_local(async move {
+            let arrival = Arrival {
+                hcm: &served.hcm,
+                connection: &served.info,
+                timer: Rc::new(served.hcm.context.timers.timer()),
+                expects_continue: stream::expects_continue(&head),
+            };
+            let outcome = stream::serve(arrival, head, body, &mut stream).await;
+            if outcome.drain {
+                served.registered.control.drain();
+            }
+            drop(open);
+        });
+    }
+
+    fn obey(&mut self, command: Command, connection: &mut ServerConnection) {
+        self.seen = command;
+        match command {
+            Command::Serve => {}
+            Command::Drain => self.shut(connection),
+            Command::Cut => {
+                self.local = true;
+                connection.abrupt_shutdown();
+            }
+        }
+    }
+
+    fn shut(&mut self, connection: &mut ServerConnection) {
+        self.local = true;
+        if !self.shutting {
+            self.shutting = true;
+            connection.graceful_shutdown();
+        }
+    }
+
+    fn idle_at(&self) -> Option<Instant> {
+        let idle = self.served.hcm.settings.common.idle_timeout?;
+        Some(self.quiet_since.get() + idle)
+    }
+
+    fn lives_until(&self) -> Option<Instant> {
+        let longest = self.served.hcm.settings.common.max_connection_duration?;
+        (!self.shutting).then_some(self.served.info.start + longest)
+    }
+
+    fn arm(&self) {
+        self.served.timer.set([self.idle_at(), self.lives_until()].into_iter().flatten().min());
+    }
+
+    fn expire(&mut self, connection: &mut ServerConnection) {
+        let now = Instant::now();
+        let stats = &self.served.hcm.stats;
+        if self.lives_until().is_some_and(|at| at <= now) {
+            stats.inc(http_stats::DOWNSTREAM_CX_MAX_DURATION_REACHED);
+            self.shut(connection);
+        }
+        let quiet = self.control().active_requests.get() == 0;
+        if quiet && self.idle_at().is_some_and(|at| at <= now) {
+            self.served.hcm.stats.inc(http_stats::DOWNSTREAM_CX_IDLE_TIMEOUT);
+            self.local = true;
+            connection.abrupt_shutdown();
+            self.served.timer.set(None);
+            return;
+        }
+        if !quiet {
+            // Not idle: look again one idle time from now.
+            self.quiet_since.set(now);
+        }
+        self.arm();
+    }
+}
+
+/// Counts a stream as in flight while it lives.
+struct OpenStream {
+    control: Rc<Control>,
+    quiet_since: Rc<Cell<Instant>>,
+}
+
+impl OpenStream {
+    fn new(control: &Rc<Control>, quiet_since: &Rc<Cell<Instant>>) -> Self {
+        control.active_requests.set(control.active_requests.get().saturating_add(1));
+        Self { control: Rc::clone(control), quiet_since: Rc::clone(quiet_since) }
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        let left = self.control.active_requests.get().saturating_sub(1);
+        self.control.active_requests.set(left);
+        if left == 0 {
+            self.quiet_since.set(Instant::now());
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The HTTP connection manager: one per filter chain and worker.
+//!
+//! It owns what is ready for every connection of its chain: settings, stats, the route index and
+//! codec options. Connections are served in [`connection`], their streams in [`crate::stream`].
+
+pub(crate) mod cidr;
+pub(crate) mod connection;
+mod h1;
+mod h2;
+pub(crate) mod path;
+pub(crate) mod request_headers;
+mod request_id;
+pub(crate) mod response_headers;
+
+use std::{rc::Rc, sync::Arc};
+
+use http::HeaderValue;
+use nuncio_api::Text;
+use nuncio_config::model::{
+    HttpConnectionManager,
+    hcm::{RouteSource, Underscores},
+};
+use nuncio_http::{h1 as codec1, h2 as codec2};
+use nuncio_stats::{
+    ScopeName, Shard,
+    templates::{
+        http1_stats,
+        http_scope, http_stats, listener_http_stats, router_stats,
+        listener_http_scope,
+    },
+};
+
+
+use crate::{access_log::Logs, context::WorkerContext, route::RouteIndex};
+
+/// A connection manager of one worker.
+pub(crate) struct Hcm {
+    pub(crate) context: Rc<WorkerContext>,
+    pub(crate) settings: Arc<HttpConnectionManager>,
+    pub(crate) routes: Arc<RouteIndex>,
+    pub(crate) logs: Logs,
+    pub(crate) stats: Shard,
+    pub(crate) router_stats: Shard,
+    pub(crate) listener_stats: Shard,
+    pub(crate) http1_stats: Shard,
+    pub(crate) http1_options: Arc<codec1::ServerOptions>,
+    pub(crate) http2_options: codec2::ServerOptions,
+    pub(crate) server_name: HeaderValue,
+}
+
+impl Hcm {
+    /// Makes a manager ready. `listener` is the scope of the listener it serves.
+    pub(crate) fn new(
+        context: &Rc<WorkerContext>,
+        settings: &Arc<HttpConnectionManager>,
+        listener: ScopeName,
+        buffer_limit: usize,
+    ) -> Rc<Self> {
+        let store = &context.store;
+        let shard = |template, scope| store.group(template, scope).shard(context.id);
+        let RouteSource::Static(table) = &settings.routes;
+        let prefix = &settings.stat_prefix;
+        Rc::new(Self {
+            routes: Arc::new(RouteIndex::new(Arc::clone(table))),
+            logs: Logs::new(&settings.access_log, &context.logs),
+            stats: shard(&http_stats::TEMPLATE, http_scope(prefix)),
+            router_stats: shard(&router_stats::TEMPLATE, http_scope(prefix)),
+            listener_stats: shard(&listener_http_stats::TEMPLATE, listener_http_scope(listener, prefix)),
+            http1_stats: shard(&http1_stats::TEMPLATE, ScopeName::root().part("http1")),
+            http1_options: Arc::new(http1_options(settings, buffer_limit)),
+            http2_options: http2_options(settings, buffer_limit),
+            server_name: HeaderValue::from_str(&settings.server_name)
+                .unwrap_or(HeaderValue::from_static("envoy")),
+            settings: Arc::clone(settings),
+            context: Rc::clone(context),
+        })
+    }
+}
+
+fn http1_options(settings: &HttpConnectionManager, buffer_limit: usize) -> codec1::ServerOptions {
+    let host = &settings.http1.default_host_for_http_10;
+    codec1::ServerOptions {
+        max_head_bytes: settings.max_request_headers,
+        max_headers_count: settings.common.max_headers_count,
+        underscores: match settings.common.underscores {
+            Underscores::Allow => codec1::UnderscoresAction::Allow,
+            Underscores::Reject => codec1::UnderscoresAction::RejectRequest,
+            Underscores::Drop => codec1::UnderscoresAction::DropHeader,
+        },
+        accept_http_10: settings.http1.accept_http_10,
+        default_host_for_http_10: (!host.is_empty()).then(|| Text::from(host.as_str())),
+        allow_absolute_url: settings.http1.allow_absolute_url,
+        allow_chunked_length: settings.http1.allow_chunked_length,
+        allow_custom_methods: settings.http1.allow_custom_methods,
+        enable_trailers: settings.http1.enable_trailers,
+        header_key_format: if settings.http1.proper_case {
+            codec1::HeaderKeyFormat::ProperCase
+        } else {
+            codec1::HeaderKeyFormat::LowerCase
+        },
+        buffer_limit,
+        ..codec1::ServerOptions::default()
+    }
+}
+
+fn http2_options(settings: &HttpConnectionManager, buffer_limit: usize) -> codec2::ServerOptions {
+    let http2 = &settings.http2;
+    let mut options = codec2::ServerOptions {
+        max_concurrent_streams: http2.max_concurrent_streams,
+        allow_connect: http2.allow_connect,
+        buffer_limit,
+        ..codec2::ServerOptions::default()
+    };
+    options.windows.header_table_size = http2.hpack_table_size;
+    options.windows.stream = http2.initial_stream_window;
+    options.windows.connection = http2.initial_connection_window;
+    options.headers.max_kb = u32::try_from(settings.max_request_headers.div_ceil(1024)).unwrap_or(u32::MAX);
+    options.headers.max_count = u32::try_from(settings.common.max_headers_count).unwrap_or(u32::MAX);
+    options.headers.underscores = match settings.common.underscores {
+        Underscores::Allow => codec2::Underscores::Allow,
+        Underscores::Reject => codec2::Underscores::Reject,
+        Underscores::Drop => codec2::Underscores::Drop,
+    };
+    options.limits.max_outbound_frames = http2.max_outbound_frames;
+    options.limits.max_outbound_control_frames = http2.max_outbound_control_frames;
+    options.limits.max_consecutive_inbound_frames_with_empty_payload = http2.max_consecutive_empty_frames;
+    options.limits.max_inbound_priority_frames_per_stream = http2.max_priority_frames_per_stream;
+    options.limits.max_inbound_window_update_frames_per_data_frame_sent = http2.max_window_updates_per_data_frame;
+    options.keepalive = http2.keepalive.map(|(interval, timeout)| codec2::KeepaliveOptions {
+        interval,
+        timeout,
+        jitter_percent: 15.0,
+    });
+    options
+}

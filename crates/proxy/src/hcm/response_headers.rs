@@ -1,0 +1,45 @@
+//! What the connection manager does to response headers after everything else, in Envoy's order:
+//! `date` (kept if there), `server`, `x-request-id`, `via`.
+
+use http::{HeaderValue, header};
+use nuncio_api::{Headers, RequestHead, names};
+use nuncio_config::model::{HttpConnectionManager, hcm::ServerHeader};
+
+use super::request_headers::append_via;
+
+/// Removes what concerns the upstream hop alone, before the response is changed further.
+pub(crate) fn drop_hop_by_hop(headers: &mut Headers) {
+    headers.retain(|name, _| {
+        !(*name == header::CONNECTION
+            || *name == header::TRANSFER_ENCODING
+            || *name == names::KEEP_ALIVE
+            || *name == names::PROXY_CONNECTION
+            || *name == header::UPGRADE)
+    });
+}
+
+/// Adds the manager's own headers.
+pub(crate) fn mutate(
+    settings: &HttpConnectionManager,
+    request: Option<&RequestHead>,
+    server_name: &HeaderValue,
+    date: HeaderValue,
+    headers: &mut Headers,
+) {
+    if !headers.contains(&header::DATE) {
+        headers.append(header::DATE, date);
+    }
+    match settings.server_header {
+        ServerHeader::Overwrite => headers.set(header::SERVER, server_name.clone()),
+        ServerHeader::AppendIfAbsent if !headers.contains(&header::SERVER) => {
+            headers.append(header::SERVER, server_name.clone());
+        }
+        ServerHeader::AppendIfAbsent | ServerHeader::PassThrough => {}
+    }
+    if settings.always_set_request_id_in_response {
+        if let Some(id) = request.and_then(|r| r.headers.get(&names::X_REQUEST_ID)) {
+            headers.set(names::X_REQUEST_ID, id.clone());
+        }
+    }
+    append_via(&settings.via, headers);
+}

@@ -1,0 +1,162 @@
+//! Listeners: accepting, limits, choosing the filter chain.
+//!
+//! One accept loop per listener, address and worker. Chains are matched by address here; a
+//! connection that none matches is closed and counted. Limits: `global_downstream_max_connections`
+//! over all workers, the listener's own `connection_limit`, and accepts per wake-up.
+
+mod chain;
+
+use std::{cell::Cell, rc::Rc, sync::Arc};
+
+use nuncio_config::model::{
+    Listener as Settings,
+    listener::{FilterChain, TerminalFilter},
+};
+use nuncio_net::{Listener as Socket, SocketAddress, Stream};
+use nuncio_stats::{
+    Group, Shard,
+    templates::{listener_scope, listener_stats},
+};
+use tokio::{
+    task::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    context::{ConnectionPermit, WorkerContext},
+    hcm::{Hcm, connection},
+    stream::record::millis,
+    stream_info::ConnectionInfo,
+};
+
+/// A running accept loop; dropping it does not stop it.
+pub struct ListenerHandle {
+    accepting: JoinHandle<()>,
+}
+
+impl ListenerHandle {
+    /// Closes the socket. Connections in its accept queue are lost unless another socket of the
+    /// set serves them; open connections go on.
+    pub fn stop_accepting(&self) {
+        self.accepting.abort();
+    }
+}
+
+/// One listener on one worker.
+struct Listener {
+    context: Rc<WorkerContext>,
+    settings: Arc<Settings>,
+    group: Arc<Group>,
+    stats: Shard,
+    /// Connection managers, by the chain they belong to; the default chain's last.
+    chains: Vec<Rc<Hcm>>,
+    open: Cell<u64>,
+}
+
+/// Starts accepting on `socket`. Must run on the worker's own thread.
+pub fn start_listener(context: &Rc<WorkerContext>, settings: Arc<Settings>, socket: Socket) -> ListenerHandle {
+    let listener = Rc::new(Listener::new(context, settings));
+    ListenerHandle { accepting: tokio::task::spawn_local(listener.accept_loop(socket)) }
+}
+
+impl Listener {
+    fn new(context: &Rc<WorkerContext>, settings: Arc<Settings>) -> Self {
+        let scope = || listener_scope(&settings.stat_prefix);
+        let group = context.store.group(&listener_stats::TEMPLATE, scope());
+        let manager = |chain: &FilterChain| {
+            let TerminalFilter::Http(manager) = &chain.terminal;
+            Hcm::new(context, manager, scope(), settings.per_connection_buffer_limit)
+        };
+        let chains = settings.filter_chains.iter().chain(&settings.default_filter_chain).map(manager).collect();
+        Self {
+            context: Rc::clone(context),
+            stats: group.shard(context.id),
+            group,
+            chains,
+            open: Cell::new(0),
+            settings,
+        }
+    }
+
+    async fn accept_loop(self: Rc<Self>, socket: Socket) {
+        loop {
+            match socket.accept().await {
+                Ok((stream, peer)) => self.accepted(stream, peer, &socket),
+                Err(error) => {
+                    // Out of descriptors, most likely: the queue keeps, ask again a little later.
+                    tracing::warn!(target: "conn_handler", listener = %self.settings.name, %error, "accept failed");
+                    self.context.timers.sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn accepted(self: &Rc<Self>, stream: Stream, remote: SocketAddress, socket: &Socket) {
+        let Some(permit) = self.admit() else { return };
+        let local = stream.local_address().unwrap_or_else(|_| socket.local_address().clone());
+        let chosen = chain::choose(&self.settings, &local, &remote);
+        let Some(hcm) = chosen.and_then(|index| self.chains.get(index)) else {
+            self.stats.inc(listener_stats::NO_FILTER_CHAIN_MATCH);
+            return;
+        };
+        let info = Rc::new(ConnectionInfo {
+            id: self.context.limits.next_id(),
+            remote,
+            local,
+            tls: false,
+            start: Instant::now(),
+        });
+        let registered = self.context.register();
+        let open = OpenConnection::new(self, permit, info.start);
+        let serving = connection::serve(Rc::clone(hcm), info, registered, stream);
+        tokio::task::spawn_local(async move {
+            serving.await;
+            drop(open);
+        });
+    }
+
+    /// Checks the limits; a connection over one is closed at once, as Envoy does.
+    fn admit(&self) -> Option<Option<ConnectionPermit>> {
+        let limit = self.settings.connection_limit.unwrap_or(u64::MAX);
+        if limit != u64::MAX && self.group.gauge(listener_stats::DOWNSTREAM_CX_ACTIVE) >= limit {
+            self.stats.inc(listener_stats::DOWNSTREAM_CX_OVERFLOW);
+            return None;
+        }
+        if self.settings.ignore_global_conn_limit {
+            return Some(None);
+        }
+        let permit = self.context.limits.admit();
+        if permit.is_none() {
+            self.stats.inc(listener_stats::DOWNSTREAM_GLOBAL_CX_OVERFLOW);
+        }
+        permit.map(Some)
+    }
+}
+
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Counts a connection as open while it lives.
+struct OpenConnection {
+    listener: Rc<Listener>,
+    start: Instant,
+    _permit: Option<ConnectionPermit>,
+}
+
+impl OpenConnection {
+    fn new(listener: &Rc<Listener>, permit: Option<ConnectionPermit>, start: Instant) -> Self {
+        listener.stats.inc(listener_stats::DOWNSTREAM_CX_TOTAL);
+        listener.stats.gauge_inc(listener_stats::DOWNSTREAM_CX_ACTIVE);
+        listener.open.set(listener.open.get() + 1);
+        Self { listener: Rc::clone(listener), start, _permit: permit }
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        let listener = &self.listener;
+        listener.open.set(listener.open.get().saturating_sub(1));
+        listener.stats.inc(listener_stats::DOWNSTREAM_CX_DESTROY);
+        listener.stats.gauge_dec(listener_stats::DOWNSTREAM_CX_ACTIVE);
+        listener.stats.record(listener_stats::DOWNSTREAM_CX_LENGTH_MS, millis(self.start.elapsed()));
+    }
+}

@@ -1,0 +1,60 @@
+//! Local replies to gRPC requests: status 200 with the outcome in `grpc-status`, no body.
+
+use http::{HeaderValue, StatusCode, header};
+use nuncio_api::{Headers, ResponseFlag, ResponseHead, names};
+
+use super::LocalReply;
+
+/// True for `content-type: application/grpc` and `application/grpc+...`.
+pub(crate) fn is_grpc_request(headers: &Headers) -> bool {
+    let Some(value) = headers.get(&header::CONTENT_TYPE) else { return false };
+    match value.as_bytes().strip_prefix(b"application/grpc") {
+        Some([]) => true,
+        Some([next, ..]) => *next == b'+',
+        None => false,
+    }
+}
+
+/// HTTP status to gRPC status, Envoy's table.
+fn status_of(reply: &LocalReply) -> u8 {
+    if reply.flag == Some(ResponseFlag::RateLimited) {
+        return 14;
+    }
+    match reply.status.as_u16() {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502..=504 => 14,
+        _ => 2,
+    }
+}
+
+/// The trailers-only response.
+pub(super) fn response(reply: &LocalReply) -> ResponseHead {
+    let mut headers = Headers::with_capacity(6);
+    headers.append(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.append(names::GRPC_STATUS, HeaderValue::from(u16::from(status_of(reply))));
+    if !reply.body.is_empty() {
+        headers.append(names::GRPC_MESSAGE, percent_encoded(&reply.body));
+    }
+    if let Some((name, value)) = &reply.header {
+        headers.append(name.clone(), value.clone());
+    }
+    ResponseHead { headers, ..ResponseHead::new(StatusCode::OK) }
+}
+
+/// gRPC's percent encoding: everything outside visible ASCII and `%` itself.
+fn percent_encoded(text: &[u8]) -> HeaderValue {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let mut out = Vec::with_capacity(text.len());
+    for &byte in text {
+        if (0x20..=0x7e).contains(&byte) && byte != b'%' {
+            out.push(byte);
+        } else {
+            out.push(b'%');
+            out.extend([byte >> 4, byte & 15].iter().filter_map(|n| HEX.get(usize::from(*n))));
+        }
+    }
+    HeaderValue::from_bytes(&out).unwrap_or(HeaderValue::from_static(""))
+}

@@ -1,0 +1,250 @@
+//! Local replies: what the proxy itself answers.
+//!
+//! One [`Failure`] says what went wrong, where it was found; one exhaustive table,
+//! [`Failure::reply`], turns it into status, body, gRPC status, response flag and response code
+//! details exactly as Envoy 1.40 does. Nothing else in the proxy knows those texts.
+
+mod grpc;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use nuncio_api::{Headers, ResponseFlag, ResponseHead, names};
+use nuncio_http::ProtocolError;
+
+pub(crate) use grpc::is_grpc_request;
+
+/// Why a request gets a local reply (or its stream is cut, when a response has begun).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The downstream peer broke HTTP.
+    Codec(ProtocolError),
+    /// HTTP/1.0 while it is not accepted.
+    LowVersion,
+    /// No `Host`.
+    MissingHost,
+    /// `OPTIONS *` or another target that is not a path.
+    AbsolutePath,
+    /// The path has a fragment or cannot be normalised.
+    PathNormalization,
+    /// An upgrade (or CONNECT) that no route enables.
+    UpgradeFailed,
+    /// No virtual host or no route matched.
+    NoRoute,
+    /// The route's cluster does not exist; the status is the route's `cluster_not_found_response_code`.
+    NoCluster(StatusCode),
+    /// No host to pick.
+    NoHealthyUpstream,
+    /// `drop_overloads`.
+    DropOverload,
+    /// A circuit breaker is open.
+    Overflow,
+    /// Connecting failed; the text is the transport failure reason.
+    ConnectFailed(String),
+    /// Connecting took longer than `connect_timeout`.
+    ConnectTimeout,
+    /// The upstream connection ended before the response head.
+    UpstreamTermination,
+    /// The upstream reset the stream.
+    UpstreamReset,
+    /// The upstream refused the stream.
+    UpstreamRefused,
+    /// The upstream broke HTTP.
+    UpstreamProtocol,
+    /// The route's timeout.
+    RouteTimeout,
+    /// `stream_idle_timeout` or the route's `idle_timeout`; the flag says whether the request had
+    /// been received completely.
+    StreamIdle {
+        /// Whole request received.
+        request_complete: bool,
+    },
+    /// `max_stream_duration`.
+    MaxStreamDuration {
+        /// Whole request received.
+        request_complete: bool,
+    },
+    /// `request_timeout`.
+    RequestTimeout,
+    /// `request_headers_timeout`.
+    RequestHeadersTimeout,
+    /// The downstream peer reset the stream.
+    DownstreamReset,
+    /// The downstream connection ended.
+    DownstreamTermination,
+    /// The process is going away and the stream is cut.
+    Shutdown,
+}
+
+/// A local reply, before it is dressed as a response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalReply {
+    /// Status for plain HTTP.
+    pub status: StatusCode,
+    /// Body, may be empty.
+    pub body: Bytes,
+    /// Response flag to set.
+    pub flag: Option<ResponseFlag>,
+    /// `%RESPONSE_CODE_DETAILS%`
+    pub details: Cow<'static, str>,
+    /// A header that goes with it.
+    pub header: Option<(HeaderName, HeaderValue)>,
+    /// The connection (HTTP/1) is closed after it.
+    pub close: bool,
+}
+
+const CONNECT_ERROR: &str = "upstream connect error or disconnect/reset before headers. reset reason: ";
+
+impl Failure {
+    /// The one table from failure to reply. No wildcard arm: a new failure must be thought about.
+    pub fn reply(&self) -> LocalReply {
+        use ResponseFlag as F;
+        let plain = |code: u16, body: &'static str, flag: Option<F>, details: &'static str| LocalReply {
+            status: StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            body: Bytes::from_static(body.as_bytes()),
+            flag,
+            details: Cow::Borrowed(details),
+            header: None,
+            close: false,
+        };
+        let closing = |reply: LocalReply| LocalReply { close: true, ..reply };
+        match self {
+            Self::Codec(error) => LocalReply {
+                status: error.status,
+                body: Bytes::from_static(error.status.canonical_reason().unwrap_or("").as_bytes()),
+                flag: Some(F::DownstreamProtocolError),
+                details: Cow::Borrowed(error.details),
+                header: None,
+                close: true,
+            },
+            Self::LowVersion => {
+                closing(plain(426, "Upgrade Required", Some(F::DownstreamProtocolError), "low_version"))
+            }
+            Self::MissingHost => closing(plain(400, "", None, "missing_host_header")),
+            Self::AbsolutePath => plain(404, "", None, "absolute_path_rejected"),
+            Self::PathNormalization => closing(plain(400, "", None, "path_normalization_failed")),
+            Self::UpgradeFailed => closing(plain(403, "", None, "upgrade_failed")),
+            Self::NoRoute => plain(404, "", Some(F::NoRouteFound), "route_not_found"),
+            Self::NoCluster(status) => {
+                LocalReply { status: *status, ..plain(503, "", Some(F::NoClusterFound), "cluster_not_found") }
+            }
+            Self::NoHealthyUpstream => {
+                plain(503, "no healthy upstream", Some(F::NoHealthyUpstream), "no_healthy_upstream")
+            }
+            Self::DropOverload => LocalReply {
+                header: Some((names::X_ENVOY_UNCONDITIONAL_DROP_OVERLOAD, HeaderValue::from_static("true"))),
+                ..plain(
+                    503,
+                    "unconditional drop overload",
+                    Some(F::UnconditionalDropOverload),
+                    "unconditional_drop_overload",
+                )
+            },
+            Self::Overflow => LocalReply {
+                header: Some((names::X_ENVOY_OVERLOADED, HeaderValue::from_static("true"))),
+                ..upstream(503, F::UpstreamOverflow, "overflow", None)
+            },
+            Self::ConnectFailed(reason) => {
+                upstream(503, F::UpstreamConnectionFailure, "remote connection failure", Some(reason))
+            }
+            Self::ConnectTimeout => upstream(503, F::UpstreamConnectionFailure, "connection timeout", None),
+            Self::UpstreamTermination => {
+                upstream(503, F::UpstreamConnectionTermination, "connection termination", None)
+            }
+            Self::UpstreamReset => upstream(503, F::UpstreamRemoteReset, "remote reset", None),
+            Self::UpstreamRefused => upstream(503, F::UpstreamRemoteReset, "remote refused stream reset", None),
+            Self::UpstreamProtocol => upstream(502, F::UpstreamProtocolError, "protocol error", None),
+            Self::RouteTimeout => {
+                plain(504, "upstream request timeout", Some(F::UpstreamRequestTimeout), "response_timeout")
+            }
+            Self::StreamIdle { request_complete: true } => {
+                plain(504, "stream timeout", Some(F::StreamIdleTimeout), "stream_idle_timeout")
+            }
+            Self::StreamIdle { request_complete: false } => {
+                closing(plain(408, "stream timeout", Some(F::StreamIdleTimeout), "stream_idle_timeout"))
+            }
+            Self::MaxStreamDuration { request_complete: true } => {
+                plain(504, "downstream duration timeout", None, "max_duration_timeout")
+            }
+            Self::MaxStreamDuration { request_complete: false } => {
+                closing(plain(408, "downstream duration timeout", None, "max_duration_timeout"))
+            }
+            Self::RequestTimeout => closing(plain(408, "request timeout", None, "request_overall_timeout")),
+            Self::RequestHeadersTimeout => {
+                closing(plain(408, "request header timeout", None, "request_header_timeout"))
+            }
+            Self::DownstreamReset => plain(0, "", Some(F::DownstreamRemoteReset), "downstream_remote_reset"),
+            Self::DownstreamTermination => {
+                plain(0, "", Some(F::DownstreamConnectionTermination), "downstream_remote_disconnect")
+            }
+            Self::Shutdown => closing(plain(
+                503,
+                "",
+                Some(F::DownstreamConnectionTermination),
+                "downstream_local_disconnect(server_shutdown)",
+            )),
+        }
+    }
+
+    /// The transport failure reason (`%UPSTREAM_TRANSPORT_FAILURE_REASON%`).
+    pub fn transport_failure(&self) -> Option<String> {
+        match self {
+            Self::ConnectFailed(reason) => Some(reason.clone()),
+            _ => None,
+        }
+    }
+
+    /// Details when the response had begun: `before` becomes `after` for upstream failures.
+    pub fn details_after_response_started(&self) -> Cow<'static, str> {
+        let details = self.reply().details;
+        match details.strip_prefix("upstream_reset_before_response_started") {
+            Some(rest) => Cow::Owned(format!("upstream_reset_after_response_started{rest}")),
+            None => details,
+        }
+    }
+}
+
+fn upstream(code: u16, flag: ResponseFlag, reason: &str, transport: Option<&String>) -> LocalReply {
+    let tail = transport.map(|t| format!("|{t}")).unwrap_or_default();
+    LocalReply {
+        status: StatusCode::from_u16(code).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
+        body: Bytes::from(format!("{CONNECT_ERROR}{reason}")),
+        flag: Some(flag),
+        details: Cow::Owned(format!("upstream_reset_before_response_started{{{reason}{tail}}}").replace(' ', "_")),
+        header: None,
+        close: false,
+    }
+}
+
+impl LocalReply {
+    /// Dresses the reply as a response: gRPC trailers-only for gRPC requests, else plain text.
+    /// The body comes back separately; it is empty for HEAD and gRPC.
+    pub fn into_response(self, grpc: bool, method: &Method) -> (ResponseHead, Bytes) {
+        if grpc {
+            return (grpc::response(&self), Bytes::new());
+        }
+        let mut headers = Headers::with_capacity(6);
+        if !self.body.is_empty() {
+            headers.append(header::CONTENT_LENGTH, HeaderValue::from(self.body.len()));
+            headers.append(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        }
+        headers.extend_one(self.header);
+        let body = if *method == Method::HEAD { Bytes::new() } else { self.body };
+        (ResponseHead { status: self.status, headers, ..ResponseHead::new(StatusCode::OK) }, body)
+    }
+}
+
+trait ExtendOne {
+    fn extend_one(&mut self, header: Option<(HeaderName, HeaderValue)>);
+}
+
+impl ExtendOne for Headers {
+    fn extend_one(&mut self, header: Option<(HeaderName, HeaderValue)>) {
+        if let Some((name, value)) = header {
+            self.append(name, value);
+        }
+    }
+}

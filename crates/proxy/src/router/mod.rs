@@ -1,0 +1,11 @@
+//! The router: from a matched route to a response.
+//!
+//! [`plan`] decides (pure), [`redirect`] writes locations (pure), [`charge`] counts by response
+//! code. The I/O of an attempt is in [`crate::stream`].
+
+pub(crate) mod charge;
+pub(crate) mod plan;
+pub(crate) mod redirect;
+pub(crate) mod rewrite;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+//! Path and host rewriting, pure.
+
+use nuncio_api::{RequestHead, Text};
+use nuncio_config::model::route::{Forward, HostRewrite, PathMatch, RouteMatch, WeightedCluster};
+use regex::bytes::Regex;
+
+/// The new path (with query) of a forwarded request, when the route rewrites it.
+pub(crate) fn path(forward: &Forward, matched: &RouteMatch, path: &str) -> Option<String> {
+    let (plain, query) = split_query(path);
+    if let Some(prefix) = &forward.prefix_rewrite {
+        return Some(format!("{}{query}", replace_matched(matched, plain, prefix)));
+    }
+    let (regex, substitution) = forward.regex_rewrite.as_ref()?;
+    Some(format!("{}{query}", replace_regex(regex, substitution, plain)))
+}
+
+/// Replaces the matched part (the prefix, or the whole path for exact and regex matches).
+pub(crate) fn replace_matched(matched: &RouteMatch, path: &str, with: &str) -> String {
+    let length = match &matched.path {
+        PathMatch::Prefix(text) | PathMatch::Exact(text) | PathMatch::SeparatedPrefix(text) => text.len(),
+        PathMatch::Regex(_) => path.len(),
+    };
+    format!("{with}{}", path.get(length..).unwrap_or(""))
+}
+
+/// RE2's replace-all with `\1` references.
+pub(crate) fn replace_regex(regex: &Regex, substitution: &str, path: &str) -> String {
+    let replaced = regex.replace_all(path.as_bytes(), |captures: &regex::bytes::Captures<'_>| {
+        let mut out = Vec::new();
+        let mut bytes = substitution.bytes();
+        while let Some(byte) = bytes.next() {
+            match byte {
+                b'\\' => match bytes.next() {
+                    Some(digit @ b'0'..=b'9') => {
+                        let group = captures.get(usize::from(digit - b'0'));
+                        out.extend_from_slice(group.map_or(b"".as_slice(), |g| g.as_bytes()));
+                    }
+                    Some(other) => out.push(other),
+                    None => {}
+                },
+                other => out.push(other),
+            }
+        }
+        out
+    });
+    String::from_utf8_lossy(&replaced).into_owned()
+}
+
+/// The new host, when the route (or the weighted cluster) rewrites it. `upstream_name` is the host
+/// name of the chosen upstream host, for `auto_host_rewrite`.
+pub(crate) fn host(
+    forward: &Forward,
+    weighted: Option<&WeightedCluster>,
+    request: &RequestHead,
+    upstream_name: Option<&str>,
+) -> Option<Text> {
+    if let Some(host) = weighted.and_then(|w| w.host_rewrite.as_deref()) {
+        return Some(Text::from(host));
+    }
+    match &forward.host_rewrite {
+        HostRewrite::None => None,
+        HostRewrite::Literal(host) => Some(Text::from(host.as_str())),
+        HostRewrite::Header(name) => request.headers.get_str(name).filter(|v| !v.is_empty()).map(Text::from),
+        HostRewrite::Auto => upstream_name.filter(|name| !name.is_empty()).map(Text::from),
+    }
+}
+
+/// Path and query (with its question mark).
+pub(crate) fn split_query(path: &str) -> (&str, &str) {
+    let at = path.find('?').unwrap_or(path.len());
+    path.split_at_checked(at).unwrap_or((path, ""))
+}

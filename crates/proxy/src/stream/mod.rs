@@ -1,0 +1,335 @@
+//! The stream driver: one request from its head to its last byte. Read [`Stream::run`] and you
+//! know the proxy; the phases stand there in order of time, and each reports itself as a trace
+//! event under `nuncio::phase` (docs/life-of-a-request.md lists the same names).
+//!
+//! ```text
+//! head ─ normalize ─ client ─ route match ─┬─ direct response / redirect ──────────────┐
+//!                                          └─ plan ─ admission ─ host pick ─ connection │
+//!                                             ─ attempt ─ response head ─ bodies ───────┴─ finish
+//! ```
+//!
+//! It owns the order and the failures; deciding is done by pure functions (`route`, `router`,
+//! `hcm::request_headers`), moving bytes by the codecs. One future drives both sides, so there is
+//! no channel between them. Whatever ends a stream, also dropping the future, [`record::Record`]
+//! writes its log line and counts it exactly once.
+//!
+//! Limits: bodies are never held beyond each side's buffer limit; deadlines in [`deadlines`].
+
+mod deadlines;
+mod exchange;
+mod pump;
+pub(crate) mod record;
+mod respond;
+
+use std::{rc::Rc, sync::Arc};
+
+use bytes::Bytes;
+use nuncio_api::{RequestHead, Text, Timer, message::BodyLength, names};
+use nuncio_config::model::route::{Forward, Route, RouteAction, VirtualHost, WeightedCluster};
+use nuncio_http::ServerExchange;
+use nuncio_stats::templates::{http_stats, router_stats};
+use tokio::time::Instant;
+
+use self::{deadlines::Deadlines, record::Record};
+use crate::{
+    headers,
+    hcm::{Hcm, path, request_headers},
+    phase::phase,
+    reply::{Failure, is_grpc_request},
+    route::{MatchContext, Matched},
+    router::{plan, redirect},
+    stream_info::ConnectionInfo,
+};
+
+/// One stream being served.
+pub(crate) struct Stream {
+    hcm: Rc<Hcm>,
+    record: Record,
+    deadlines: Deadlines,
+    request_body: BodyLength,
+    is_grpc: bool,
+    /// The response head has gone downstream.
+    responded: bool,
+    /// The drain sequence closes the connection after this response.
+    chosen_by_drain: bool,
+}
+
+/// What the connection should do after a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// The drain sequence chose this response: HTTP/2 announces the end with GOAWAY. (HTTP/1 has
+    /// said `connection: close` in the response.)
+    pub(crate) drain: bool,
+}
+
+/// How a stream came: everything its driver is given besides the request.
+pub(crate) struct Arrival<'a> {
+    pub(crate) hcm: &'a Rc<Hcm>,
+    pub(crate) connection: &'a Rc<ConnectionInfo>,
+    pub(crate) timer: Rc<Timer>,
+    /// The client asked for `100 Continue`.
+    pub(crate) expects_continue: bool,
+}
+
+/// Serves one request.
+pub(crate) async fn serve<D: ServerExchange>(
+    arrival: Arrival<'_>,
+    request: RequestHead,
+    body: BodyLength,
+    down: &mut D,
+) -> Outcome {
+    let mut stream = Stream::new(&arrival, request, body);
+    if arrival.expects_continue {
+        stream.answer_expectation(down);
+    }
+    if let Err(failure) = stream.run(down).await {
+        stream.fail(failure, down);
+    }
+    stream.flush(down).await;
+    Outcome { drain: stream.chosen_by_drain }
+}
+
+/// Answers a request that could not be read, and logs it.
+pub(crate) async fn refuse<D: ServerExchange>(arrival: Arrival<'_>, failure: Failure, down: &mut D) {
+    let mut stream = Stream::unread(&arrival);
+    stream.fail(failure, down);
+    stream.flush(down).await;
+}
+
+impl Stream {
+    fn new(arrival: &Arrival<'_>, request: RequestHead, body: BodyLength) -> Self {
+        let is_grpc = is_grpc_request(&request.headers);
+        let mut stream = Self::with(arrival, Record::begin(arrival, Some(request)), body);
+        stream.is_grpc = is_grpc;
+        stream
+    }
+
+    fn unread(arrival: &Arrival<'_>) -> Self {
+        Self::with(arrival, Record::begin(arrival, None), BodyLength::Empty)
+    }
+
+    fn with(arrival: &Arrival<'_>, record: Record, body: BodyLength) -> Self {
+        let settings = &arrival.hcm.settings;
+        let start = record.info.start;
+        let mut deadlines = Deadlines::new(Rc::clone(&arrival.timer));
+        deadlines.set_idle(settings.stream_idle_timeout, start);
+        deadlines.set_request(settings.request_timeout.map(|d| start + d));
+        deadlines.set_duration(settings.common.max_stream_duration.map(|d| start + d));
+        let mut stream = Self {
+            hcm: Rc::clone(arrival.hcm),
+            record,
+            deadlines,
+            request_body: body,
+            is_grpc: false,
+            responded: false,
+            chosen_by_drain: false,
+        };
+        if body.is_empty() {
+            stream.request_completed(start);
+        }
+        stream
+    }
+
+    /// The phases of a request, in order of time.
+    async fn run<D: ServerExchange>(&mut self, down: &mut D) -> Result<(), Failure> {
+        phase!("normalize");
+        if let Some(location) = self.normalize()? {
+            self.redirect_to_normalized(location, down);
+            return Ok(());
+        }
+        phase!("client");
+        self.identify_client();
+        phase!("route match");
+        let (host, route) = match self.match_route()? {
+            Decision::RequireTls => {
+                self.redirect_to_https(down);
+                return Ok(());
+            }
+            Decision::Take(host, route) => (host, route),
+        };
+        match &route.action {
+            RouteAction::Direct(direct) => {
+                phase!("direct response");
+                self.hcm.router_stats.inc(router_stats::RQ_DIRECT_RESPONSE);
+                self.reply_from_route(direct.status, direct.body.clone(), None, down);
+                Ok(())
+            }
+            RouteAction::Redirect(redirect) => {
+                phase!("redirect");
+                self.hcm.router_stats.inc(router_stats::RQ_REDIRECT);
+                let location = redirect::location(redirect, &route.matches, self.record.request());
+                self.reply_from_route(redirect.status, Bytes::new(), Some(location), down);
+                Ok(())
+            }
+            RouteAction::NonForwarding => Err(Failure::NoRoute),
+            RouteAction::Forward(forward) => self.forward(&host, &route, forward, down).await,
+        }
+    }
+
+    /// Host and path. `Some` is a path to redirect to.
+    fn normalize(&mut self) -> Result<Option<String>, Failure> {
+        let settings = Arc::clone(&self.hcm.settings);
+        let local = &self.record.info.connection.local;
+        let Some(request) = &mut self.record.info.request else { return Err(Failure::MissingHost) };
+        if request.authority.as_bytes().is_empty() {
+            return Err(Failure::MissingHost);
+        }
+        if request.method == http::Method::CONNECT {
+            return Err(Failure::NoRoute);
+        }
+        if !request.path.as_bytes().starts_with(b"/") {
+            self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_NON_RELATIVE_PATH);
+            return Err(Failure::AbsolutePath);
+        }
+        request_headers::normalize_host(&settings, local, request);
+        match path::normalize(&settings, &request.path) {
+            path::Normalized::Unchanged => Ok(None),
+            path::Normalized::Changed(path) => {
+                request.path = Text::from(path);
+                Ok(None)
+            }
+            path::Normalized::Redirect(path) => {
+                self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_REDIRECTED_WITH_NORMALIZED_PATH);
+                Ok(Some(path))
+            }
+            path::Normalized::Reject => {
+                self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_FAILED_PATH_NORMALIZATION);
+                Err(Failure::PathNormalization)
+            }
+        }
+    }
+
+    fn identify_client(&mut self) {
+        let hcm = &self.hcm;
+        let info = &mut self.record.info;
+        let Some(request) = &mut info.request else { return };
+        let ends = request_headers::Ends {
+            remote: &info.connection.remote,
+            local: &info.connection.local,
+            tls: info.connection.tls,
+            machine: hcm.context.machine_address,
+        };
+        let internal_only = &hcm.routes.table().internal_only_headers;
+        let random = || fastrand::u128(..);
+        let client = request_headers::mutate(&hcm.settings, internal_only, ends, request, random);
+        info.client = client.address;
+        info.internal = client.internal;
+        if hcm.settings.add_user_agent {
+            headers::add_user_agent(&hcm.context.node, client.internal, request);
+        }
+    }
+
+    fn match_route(&mut self) -> Result<Decision, Failure> {
+        let hcm = Rc::clone(&self.hcm);
+        if self.record.request().upgrade.is_some() {
+            hcm.stats.inc(http_stats::DOWNSTREAM_RQ_WS_ON_NON_WS_ROUTE);
+            return Err(Failure::UpgradeFailed);
+        }
+        let request = self.record.request();
+        let context = MatchContext {
+            is_https: request.headers.get(&names::X_FORWARDED_PROTO).is_some_and(|v| v == "https"),
+            is_internal: self.record.info.internal,
+            random: fastrand::u64(..),
+        };
+        match hcm.routes.find(request, context) {
+            Matched::NoVirtualHost | Matched::NoRoute(_) => {
+                hcm.router_stats.inc(router_stats::NO_ROUTE);
+                Err(Failure::NoRoute)
+            }
+            Matched::NeedsTls(_) => Ok(Decision::RequireTls),
+            Matched::Route(host, route) => {
+                self.record.info.virtual_host = Some(Arc::clone(host));
+                self.record.info.route = Some(Arc::clone(route));
+                Ok(Decision::Take(Arc::clone(host), Arc::clone(route)))
+            }
+        }
+    }
+
+    /// Plan, admission, host pick, then the attempt.
+    async fn forward<D: ServerExchange>(
+        &mut self,
+        host: &Arc<VirtualHost>,
+        route: &Arc<Route>,
+        forward: &Forward,
+        down: &mut D,
+    ) -> Result<(), Failure> {
+        phase!("plan");
+        self.hcm.router_stats.inc(router_stats::RQ_TOTAL);
+        let plan = plan::plan(forward, &self.hcm.settings, self.record.request(), fastrand::u64(..));
+        let name = plan.cluster.as_ref().ok_or(Failure::NoCluster(forward.cluster_not_found))?;
+        let Some(cluster) = self.hcm.context.clusters.cluster(name) else {
+            self.hcm.router_stats.inc(router_stats::NO_CLUSTER);
+            return Err(Failure::NoCluster(forward.cluster_not_found));
+        };
+        self.record.info.upstream.cluster = Some(Arc::clone(name));
+        self.record.cluster = Some(Rc::clone(&cluster));
+        let drop_percent = cluster.settings().drop_overload_percent;
+        if drop_percent > 0.0 && fastrand::f64() * 100.0 < drop_percent {
+            return Err(Failure::DropOverload);
+        }
+        phase!("admission");
+        self.apply_timeouts(&plan);
+        let weighted = weighted_of(forward, plan.weighted);
+        self.rewrite_request(host, route, forward, weighted, &plan);
+        self.attempt(&cluster, forward, down).await
+    }
+
+    fn apply_timeouts(&mut self, plan: &plan::Plan) {
+        let start = self.record.info.start;
+        self.deadlines.set_idle(plan.idle_timeout, start);
+        self.deadlines.set_duration(plan.max_duration.map(|d| start + d));
+        self.record.timeout = plan.timeout;
+        if self.deadlines.request_complete {
+            self.deadlines.set_response(plan.timeout.map(|d| start + d));
+        }
+    }
+
+    fn rewrite_request(
+        &mut self,
+        host: &VirtualHost,
+        route: &Route,
+        forward: &Forward,
+        weighted: Option<&WeightedCluster>,
+        plan: &plan::Plan,
+    ) {
+        let table = Arc::clone(self.hcm.routes.table());
+        let suppress = self.hcm.settings.router.suppress_envoy_headers;
+        let levels = headers::request_levels(&table, host, route, weighted);
+        headers::prepare_upstream_request(&mut self.record.info, plan, suppress);
+        headers::apply_levels(&levels, &mut self.record.info, headers::Target::Request);
+        headers::rewrite(&mut self.record.info, forward, route, weighted, suppress);
+        if host.include_request_attempt_count {
+            if let Some(request) = &mut self.record.info.request {
+                request.headers.set(names::X_ENVOY_ATTEMPT_COUNT, http::HeaderValue::from_static("1"));
+            }
+        }
+    }
+
+    /// The request has been received completely.
+    fn request_completed(&mut self, now: Instant) {
+        self.deadlines.complete_request();
+        self.record.info.request_complete = Some(now);
+        if let Some(timeout) = self.record.timeout {
+            self.deadlines.set_response(Some(now + timeout));
+        }
+    }
+}
+
+/// `Expect: 100-continue`.
+pub(crate) fn expects_continue(request: &RequestHead) -> bool {
+    request.headers.get(&http::header::EXPECT).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// What matching decided.
+enum Decision {
+    RequireTls,
+    Take(Arc<VirtualHost>, Arc<Route>),
+}
+
+fn weighted_of(forward: &Forward, index: Option<usize>) -> Option<&WeightedCluster> {
+    use nuncio_config::model::route::ClusterSpecifier;
+    match &forward.cluster {
+        ClusterSpecifier::Weighted(clusters) => clusters.get(index?),
+        ClusterSpecifier::Name(_) | ClusterSpecifier::Header(_) => None,
+    }
+}

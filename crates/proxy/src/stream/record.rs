@@ -1,0 +1,88 @@
+//! What must happen exactly once per stream, however it ends: stats and the access log line.
+//!
+//! A guard: dropping it (the normal end, a failure, or the whole future being dropped because the
+//! connection was cut) finishes the stream.
+
+use std::{rc::Rc, time::Duration};
+
+use nuncio_api::{Protocol, RequestHead, ResponseFlag};
+use nuncio_stats::templates::http_stats;
+use nuncio_upstream::Cluster;
+use tokio::time::Instant;
+
+use super::Arrival;
+use crate::{hcm::Hcm, phase::phase, router::charge, stream_info::StreamInfo};
+
+/// One stream's record.
+pub(crate) struct Record {
+    hcm: Rc<Hcm>,
+    /// Everything known about the stream.
+    pub(crate) info: StreamInfo,
+    /// The cluster in play.
+    pub(super) cluster: Option<Rc<Cluster>>,
+    /// The route's timeout, once planned.
+    pub(super) timeout: Option<Duration>,
+    /// The exchange ended by itself (not cut by dropping).
+    pub(super) ended: bool,
+    nothing: RequestHead,
+}
+
+impl Record {
+    pub(super) fn begin(arrival: &Arrival<'_>, request: Option<RequestHead>) -> Self {
+        let hcm = Rc::clone(arrival.hcm);
+        let info = StreamInfo::new(Rc::clone(arrival.connection), request);
+        hcm.stats.inc(http_stats::DOWNSTREAM_RQ_TOTAL);
+        hcm.stats.gauge_inc(http_stats::DOWNSTREAM_RQ_ACTIVE);
+        match info.protocol {
+            Some(Protocol::Http2) => hcm.stats.inc(http_stats::DOWNSTREAM_RQ_HTTP2_TOTAL),
+            Some(_) | None => hcm.stats.inc(http_stats::DOWNSTREAM_RQ_HTTP1_TOTAL),
+        }
+        Self { hcm, info, cluster: None, timeout: None, ended: false, nothing: empty_request() }
+    }
+
+    /// The request. (An empty one when none could be read; nothing asks then.)
+    pub(super) fn request(&self) -> &RequestHead {
+        self.info.request.as_ref().unwrap_or(&self.nothing)
+    }
+
+    fn finish(&mut self) {
+        phase!("finish");
+        let end = Instant::now();
+        self.info.end = Some(end);
+        let stats = &self.hcm.stats;
+        stats.gauge_dec(http_stats::DOWNSTREAM_RQ_ACTIVE);
+        stats.record(http_stats::DOWNSTREAM_RQ_TIME, millis(end.saturating_duration_since(self.info.start)));
+        if !self.ended && self.info.flags.is_empty() {
+            self.info.flags.insert(ResponseFlag::DownstreamConnectionTermination);
+            self.info.details.get_or_insert("downstream_remote_disconnect".into());
+        }
+        if let Some(response) = &self.info.response {
+            charge::downstream(stats, &self.hcm.listener_stats, response.status);
+        }
+        self.hcm.logs.write(&self.info, &self.hcm.context);
+        self.hcm.context.count_finished();
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+fn empty_request() -> RequestHead {
+    RequestHead {
+        method: http::Method::GET,
+        scheme: nuncio_api::Scheme::Http,
+        authority: nuncio_api::Text::default(),
+        path: nuncio_api::Text::default(),
+        protocol: Protocol::Http11,
+        upgrade: None,
+        headers: nuncio_api::Headers::new(),
+    }
+}
+
+/// Whole milliseconds.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,225 @@
+//! Answers that the proxy gives itself, and the end of a stream that failed.
+
+use std::future::poll_fn;
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use nuncio_api::{Headers, ResponseHead, message::BodyLength};
+use nuncio_http::{ServerExchange, exchange::ResetReason};
+use nuncio_stats::templates::{http_stats, router_stats};
+use tokio::time::Instant;
+
+use super::Stream;
+use crate::{
+    hcm::response_headers,
+    headers,
+    phase::phase,
+    reply::Failure,
+    router::{charge, redirect},
+};
+
+impl Stream {
+    /// `Expect: 100-continue`: answered here unless the upstream is to answer it.
+    pub(super) fn answer_expectation<D: ServerExchange>(&mut self, down: &mut D) {
+        if self.hcm.settings.proxy_100_continue {
+            return;
+        }
+        down.send_informational(StatusCode::CONTINUE, &Headers::new());
+        if let Some(request) = &mut self.record.info.request {
+            request.headers.remove(&header::EXPECT);
+        }
+    }
+
+    /// `direct_response` and `redirect`.
+    pub(super) fn reply_from_route<D: ServerExchange>(
+        &mut self,
+        status: StatusCode,
+        body: Bytes,
+        location: Option<String>,
+        down: &mut D,
+    ) {
+        self.record.info.details = Some("direct_response".into());
+        let mut list = Headers::with_capacity(6);
+        if !body.is_empty() {
+            list.append(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+            list.append(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        }
+        if let Some(value) = location.and_then(|l| HeaderValue::try_from(l).ok()) {
+            list.append(header::LOCATION, value);
+        }
+        self.record.info.response = Some(ResponseHead { headers: list, ..head(status) });
+        let table = std::sync::Arc::clone(self.hcm.routes.table());
+        if let (Some(host), Some(route)) =
+            (self.record.info.virtual_host.clone(), self.record.info.route.clone())
+        {
+            let levels = headers::response_levels(&table, &host, &route, None);
+            headers::apply_levels(&levels, &mut self.record.info, headers::Target::Response);
+        }
+        self.send_own(body, down);
+    }
+
+    /// `require_tls`.
+    pub(super) fn redirect_to_https<D: ServerExchange>(&mut self, down: &mut D) {
+        let location = redirect::https_location(self.record.request());
+        self.hcm.router_stats.inc(router_stats::RQ_REDIRECT);
+        self.reply_from_route(StatusCode::MOVED_PERMANENTLY, Bytes::new(), Some(location), down);
+    }
+
+    /// `path_with_escaped_slashes_action: UNESCAPE_AND_REDIRECT`.
+    pub(super) fn redirect_to_normalized<D: ServerExchange>(&mut self, path: String, down: &mut D) {
+        let mut list = Headers::new();
+        if let Ok(value) = HeaderValue::try_from(path) {
+            list.append(header::LOCATION, value);
+        }
+        self.record.info.details = Some("path_normalization_failed".into());
+        self.record.info.response = Some(ResponseHead { headers: list, ..head(StatusCode::TEMPORARY_REDIRECT) });
+        self.send_own(Bytes::new(), down);
+    }
+
+    /// Ends the stream with `failure`: a local reply, or a cut when the response has begun.
+    pub(super) fn fail<D: ServerExchange>(&mut self, failure: Failure, down: &mut D) {
+        phase!("local reply");
+        self.count_failure(&failure);
+        let reply = failure.reply();
+        if let Some(flag) = reply.flag {
+            self.record.info.flags.insert(flag);
+        }
+        self.record.info.upstream.transport_failure = failure.transport_failure();
+        if matches!(failure, Failure::DownstreamReset | Failure::DownstreamTermination | Failure::Shutdown) {
+            self.record.info.details = Some(reply.details);
+            down.reset(ResetReason::Cancel);
+            self.record.ended = true;
+            return;
+        }
+        if self.responded {
+            self.record.info.details = Some(failure.details_after_response_started());
+            self.hcm.router_stats.inc(router_stats::RQ_RESET_AFTER_DOWNSTREAM_RESPONSE_STARTED);
+            down.reset(ResetReason::InternalError);
+            self.record.ended = true;
+            return;
+        }
+        self.record.info.details = Some(reply.details.clone());
+        if let Some(cluster) = &self.record.cluster {
+            charge::upstream(cluster.stats(), reply.status, self.record.info.internal, false);
+        }
+        let close = reply.close;
+        let method = self.record.request().method.clone();
+        let (head, body) = reply.into_response(self.is_grpc, &method);
+        self.record.info.response = Some(head);
+        if close {
+            down.close_after_response();
+        }
+        self.send_own(body, down);
+    }
+
+    fn count_failure(&self, failure: &Failure) {
+        let stats = &self.hcm.stats;
+        match failure {
+            Failure::Codec(error) => {
+                stats.inc(http_stats::DOWNSTREAM_CX_PROTOCOL_ERROR);
+                if error.status == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE {
+                    stats.inc(http_stats::DOWNSTREAM_RQ_TOO_LARGE);
+                }
+            }
+            Failure::LowVersion => stats.inc(http_stats::DOWNSTREAM_CX_PROTOCOL_ERROR),
+            Failure::StreamIdle { .. } => stats.inc(http_stats::DOWNSTREAM_RQ_IDLE_TIMEOUT),
+            Failure::MaxStreamDuration { .. } => stats.inc(http_stats::DOWNSTREAM_RQ_MAX_DURATION_REACHED),
+            Failure::RequestTimeout => stats.inc(http_stats::DOWNSTREAM_RQ_TIMEOUT),
+            Failure::RequestHeadersTimeout => stats.inc(http_stats::DOWNSTREAM_RQ_HEADER_TIMEOUT),
+            Failure::DownstreamReset => stats.inc(http_stats::DOWNSTREAM_RQ_RX_RESET),
+            Failure::MissingHost
+            | Failure::AbsolutePath
+            | Failure::PathNormalization
+            | Failure::UpgradeFailed
+            | Failure::NoRoute
+            | Failure::NoCluster(_)
+            | Failure::NoHealthyUpstream
+            | Failure::DropOverload
+            | Failure::Overflow
+            | Failure::ConnectFailed(_)
+            | Failure::ConnectTimeout
+            | Failure::UpstreamTermination
+            | Failure::UpstreamReset
+            | Failure::UpstreamRefused
+            | Failure::UpstreamProtocol
+            | Failure::RouteTimeout
+            | Failure::DownstreamTermination
+            | Failure::Shutdown => {}
+        }
+    }
+
+    /// Sends the response in the record, which the proxy made itself, with `body`.
+    fn send_own<D: ServerExchange>(&mut self, body: Bytes, down: &mut D) {
+        self.dress_response(down);
+        let Some(response) = &self.record.info.response else { return };
+        let is_head = self.record.request().method == http::Method::HEAD;
+        let body = if is_head { Bytes::new() } else { body };
+        down.send_head(response, body.is_empty());
+        self.responded = true;
+        self.record.info.downstream_first_tx = Some(Instant::now());
+        if !body.is_empty() {
+            self.record.info.bytes_sent += body.len() as u64;
+            down.send_data(body, true);
+        }
+        self.record.ended = true;
+    }
+
+    /// The manager's own response headers, and draining.
+    pub(super) fn dress_response<D: ServerExchange>(&mut self, down: &mut D) {
+        let hcm = &self.hcm;
+        let info = &mut self.record.info;
+        if let Some(response) = &mut info.response {
+            let date = hcm.context.date();
+            response_headers::mutate(
+                &hcm.settings,
+                info.request.as_ref(),
+                &hcm.server_name,
+                date,
+                &mut response.headers,
+            );
+        }
+        if hcm.context.drain.should_close(|| fastrand::u64(..)) {
+            hcm.stats.inc(http_stats::DOWNSTREAM_CX_DRAIN_CLOSE);
+            down.close_after_response();
+            self.chosen_by_drain = true;
+        }
+    }
+
+    /// Moves the last bytes on, within the idle timeout, and takes the wire counts.
+    pub(super) async fn flush<D: ServerExchange>(&mut self, down: &mut D) {
+        if !self.request_ended() && self.responded {
+            self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_RESPONSE_BEFORE_RQ_COMPLETE);
+        }
+        self.deadlines.touch(Instant::now());
+        self.deadlines.arm();
+        poll_fn(|cx| {
+            if down.poll_flush(cx).is_ready() {
+                return std::task::Poll::Ready(());
+            }
+            self.deadlines.poll_expired(cx).map(|_| ())
+        })
+        .await;
+        self.record.info.downstream_last_tx = Some(Instant::now());
+        self.record.info.downstream_wire = down.wire_bytes();
+    }
+
+    fn request_ended(&self) -> bool {
+        self.request_body == BodyLength::Empty || self.deadlines.request_complete
+    }
+
+    /// The downstream side is gone.
+    pub(super) fn downstream_gone(error: &nuncio_http::StreamError) -> Failure {
+        match error {
+            nuncio_http::StreamError::Protocol(error) => Failure::Codec(*error),
+            nuncio_http::StreamError::RemoteReset(_) | nuncio_http::StreamError::Refused => Failure::DownstreamReset,
+            nuncio_http::StreamError::LocalReset | nuncio_http::StreamError::Connection(_) => {
+                Failure::DownstreamTermination
+            }
+        }
+    }
+
+}
+
+fn head(status: StatusCode) -> ResponseHead {
+    ResponseHead::new(status)
+}
