@@ -15,6 +15,7 @@ mod path;
 mod schema;
 mod spans;
 mod text;
+mod typed_struct;
 mod validate;
 mod walk;
 
@@ -22,4 +23,5 @@ pub use diagnostic::{Diagnostic, Location, OutputFormat, Severity, render};
 pub use load::{LoadOptions, Loaded, load};
 pub use spans::SpanIndex;
 pub use text::{Format, Source};
+pub use typed_struct::expand_typed_structs;
 pub use validate::validate_wire;
