@@ -43,7 +43,7 @@ pub(crate) fn run_all() -> Result<()> {
         ..Options::default()
     };
     configs::run(&options)?;
-    outside::compat(&options)?;
+    outside::compat(&options.beside_envoy())?;
     outside::interop(&options)?;
     clean_tree()?;
     heading(&format!(

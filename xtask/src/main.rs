@@ -12,6 +12,8 @@ mod outside;
 mod step;
 mod tools;
 
+use std::process::ExitCode;
+
 use anyhow::{Result, bail};
 
 const USAGE: &str = "\
@@ -24,7 +26,17 @@ cargo xtask COMMAND
   configs                     every example configuration and every YAML in docs
 options of compat, interop and configs: --binary PATH (default: build one)";
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match command() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let command = arguments.next().unwrap_or_default();
     let rest: Vec<String> = arguments.collect();
@@ -43,7 +55,7 @@ fn main() -> Result<()> {
 }
 
 /// What may follow a command on its line.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
     /// A regex over the names of compat cases.
     pub(crate) filter: Option<String>,
@@ -58,6 +70,14 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// The same, with Envoy running beside nuncio.
+    pub(crate) fn beside_envoy(&self) -> Self {
+        Self {
+            reference: true,
+            ..self.clone()
+        }
+    }
+
     fn parse(arguments: &[String]) -> Result<Self> {
         let mut options = Self::default();
         let mut words = arguments.iter();

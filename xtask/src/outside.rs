@@ -23,7 +23,7 @@ pub(crate) fn compat(options: &Options) -> Result<()> {
         script.arg("--recorded");
     }
     if options.record {
-        script.arg("--record");
+        script.args(["--record", "--later"]);
     } else {
         script.arg("--subject").arg(build::nuncio(options)?);
     }

