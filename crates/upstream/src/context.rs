@@ -59,6 +59,10 @@ impl Drop for Context {
     }
 }
 
+/// Requests that a worker admits before it looks at the others again: by so many times the number
+/// of workers `max_requests` may be passed when all of them fill up at once.
+const ALLOWANCE: u64 = 16;
+
 /// What a worker gives every cluster.
 #[derive(Clone)]
 pub(crate) struct Environment {
@@ -114,7 +118,7 @@ impl Context {
         let room = limit.saturating_sub(self.shared.in_use(priority, Breaker::Requests));
         let workers = self.shared.threads().saturating_sub(1).max(1);
         let part = room / u64::try_from(workers).unwrap_or(1);
-        allowance.set(part.saturating_sub(1));
+        allowance.set(part.min(ALLOWANCE).saturating_sub(1));
         room > 0
     }
 

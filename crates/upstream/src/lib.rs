@@ -23,6 +23,8 @@ mod shared;
 mod status;
 mod stream;
 mod tally;
+#[cfg(test)]
+mod testing;
 
 pub use cluster::{Cluster, LbContext};
 pub use context::RetryPermit;

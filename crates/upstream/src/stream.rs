@@ -28,6 +28,7 @@ use crate::{
 };
 
 /// What carries the request.
+#[expect(clippy::large_enum_variant, reason = "boxing would allocate for each request")]
 pub(crate) enum Carrier {
     /// A connection of its own.
     Http1(Box<Http1Connection>),
@@ -172,6 +173,8 @@ impl UpstreamStream {
         let Some(carrier) = self.carrier.take() else { return };
         let host = Rc::clone(&self.permit.host);
         let Some(pool) = host.pool(self.permit.key) else { return };
+        // Before the connection goes back: whoever gets it next may need this request's place.
+        self.permit.end();
         match carrier {
             Carrier::Http1(mut connection) => {
                 self.count_bytes(connection.conn.wire_bytes());

@@ -79,6 +79,7 @@ pub(crate) struct Pool {
     /// Streams that connections on their way will carry.
     connecting_capacity: Cell<usize>,
     /// HTTP/1: idle ones, the most recently used last.
+    #[expect(clippy::vec_box, reason = "the box goes to the stream and comes back")]
     http1: RefCell<Vec<Box<Http1Connection>>>,
     /// HTTP/2: all that still take streams.
     http2: RefCell<Vec<Rc<Http2Connection>>>,

@@ -15,6 +15,7 @@ use crate::{
 pub(crate) struct RequestPermit {
     pub(crate) host: Rc<Host>,
     pub(crate) key: PoolKey,
+    has_ended: bool,
 }
 
 impl RequestPermit {
@@ -31,17 +32,25 @@ impl RequestPermit {
         state.count(HostStat::RqTotal);
         state.count(HostStat::RqActive);
         state.rq_active.set(state.rq_active.get() + 1);
-        Ok(Self { host: Rc::clone(host), key })
+        Ok(Self { host: Rc::clone(host), key, has_ended: false })
     }
-}
 
-impl Drop for RequestPermit {
-    fn drop(&mut self) {
+    /// Gives it back before the value is dropped.
+    pub(crate) fn end(&mut self) {
+        if std::mem::replace(&mut self.has_ended, true) {
+            return;
+        }
         let state = &self.host.state;
         let context = &state.context;
         context.shared.give_back(context.worker, self.key.priority, Breaker::Requests);
         context.stats.gauge_dec(stats::UPSTREAM_RQ_ACTIVE);
         state.discount(HostStat::RqActive);
         state.rq_active.set(state.rq_active.get().saturating_sub(1));
+    }
+}
+
+impl Drop for RequestPermit {
+    fn drop(&mut self) {
+        self.end();
     }
 }

@@ -1,0 +1,237 @@
+//! A cluster on one worker with everything around it, for tests of this crate.
+
+use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use nuncio_api::{Frame, Headers, Protocol, RequestHead, Scheme, Timers};
+use nuncio_config::model::{
+    Address,
+    cluster::{
+        Breakers, Cluster as Settings, Discovery, Dns, DnsFamily, Endpoint, EndpointHealth, LbPolicy, LocalityEndpoints,
+        UpstreamProtocol,
+    },
+    hcm::{CommonOptions, Http1Options, Http2Options, Underscores},
+};
+use nuncio_http::{ClientExchange, Exchange, StreamError};
+use nuncio_stats::{Counter, Gauge, Store};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use crate::{
+    Acquire, AcquireOptions, Cluster, ClusterManager, ClusterSource, Host, HostStat, LbContext, PoolProtocol,
+    UpstreamStream,
+};
+
+/// Runs `test` on a local set with a real clock.
+pub(crate) fn local(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        tokio::time::timeout(Duration::from_secs(20), test).await.expect("the test hangs");
+    });
+}
+
+/// Runs `test` on a local set with a paused clock.
+pub(crate) fn paused(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, test);
+}
+
+pub(crate) fn endpoint(address: Address) -> Endpoint {
+    Endpoint { address, hostname: String::new(), weight: 1, health: EndpointHealth::Healthy, canary: false }
+}
+
+/// A cluster of `endpoints` with Envoy's defaults.
+pub(crate) fn settings(endpoints: Vec<Endpoint>) -> Settings {
+    Settings {
+        name: "c".into(),
+        stat_name: "c".into(),
+        discovery: Discovery::Static,
+        connect_timeout: Duration::from_secs(5),
+        per_connection_buffer_limit: 1 << 20,
+        lb: LbPolicy::RoundRobin,
+        healthy_panic_threshold: 50.0,
+        endpoints: vec![LocalityEndpoints { endpoints, ..LocalityEndpoints::default() }],
+        breakers_default: Breakers::default(),
+        breakers_high: Breakers::default(),
+        protocol: UpstreamProtocol::Http1,
+        common: CommonOptions {
+            idle_timeout: Some(Duration::from_secs(3600)),
+            max_connection_duration: None,
+            max_headers_count: 100,
+            max_response_headers: None,
+            max_stream_duration: None,
+            underscores: Underscores::Allow,
+            max_requests_per_connection: 0,
+        },
+        http1: Http1Options {
+            allow_absolute_url: true,
+            accept_http_10: false,
+            default_host_for_http_10: String::new(),
+            proper_case: false,
+            enable_trailers: false,
+            allow_chunked_length: false,
+            allow_custom_methods: false,
+            stream_error_on_invalid_http_message: false,
+            send_fully_qualified_url: false,
+        },
+        http2: Http2Options {
+            hpack_table_size: 4096,
+            max_concurrent_streams: 1024,
+            initial_stream_window: 1 << 20,
+            initial_connection_window: 1 << 20,
+            allow_connect: false,
+            max_outbound_frames: 10_000,
+            max_outbound_control_frames: 1000,
+            max_consecutive_empty_frames: 1,
+            max_priority_frames_per_stream: 100,
+            max_window_updates_per_data_frame: 10,
+            stream_error_on_invalid_http_message: false,
+            keepalive: None,
+        },
+        dns: Dns {
+            refresh_rate: Duration::from_secs(5),
+            failure_refresh: (Duration::from_secs(5), Duration::from_secs(5)),
+            respect_ttl: false,
+            jitter: Duration::ZERO,
+            family: DnsFamily::Auto,
+            resolvers: Vec::new(),
+        },
+        bind_address: None,
+        socket_options: Vec::new(),
+        tcp_keepalive: None,
+        drop_overload_percent: 0.0,
+        overprovisioning_factor: 140,
+        wire: Arc::from([]),
+        added_via_api: false,
+    }
+}
+
+/// One worker with one cluster named `c`.
+pub(crate) struct World {
+    pub(crate) store: Arc<Store>,
+    pub(crate) source: Rc<ClusterSource>,
+    pub(crate) manager: ClusterManager,
+}
+
+impl World {
+    /// Must run inside [`local`] or [`paused`].
+    pub(crate) fn new(settings: Settings) -> Self {
+        let store = Store::new(1);
+        let timers = Timers::new();
+        tokio::task::spawn_local(timers.clone().run());
+        let source = ClusterSource::new(Arc::new(settings), Arc::clone(&store));
+        let manager = ClusterManager::seeded(1, Arc::clone(&store), timers, 7);
+        manager.add_or_update(Arc::clone(source.settings()), source.hosts());
+        Self { store, source, manager }
+    }
+
+    /// One host at `address`, changed by `change`.
+    pub(crate) fn with_host(address: SocketAddr, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = settings(vec![endpoint(Address::Ip(address))]);
+        change(&mut settings);
+        Self::new(settings)
+    }
+
+    pub(crate) fn cluster(&self) -> Rc<Cluster> {
+        self.manager.cluster("c").unwrap()
+    }
+
+    pub(crate) fn host(&self) -> Rc<Host> {
+        self.cluster().choose_host(&LbContext::default()).unwrap()
+    }
+
+    pub(crate) fn acquire(&self, protocol: PoolProtocol) -> Acquire {
+        self.cluster().acquire(&self.host(), AcquireOptions { protocol, high_priority: false })
+    }
+
+    pub(crate) fn counter(&self, counter: Counter) -> u64 {
+        self.source.hosts().shared().group().counter(counter)
+    }
+
+    pub(crate) fn gauge(&self, gauge: Gauge) -> u64 {
+        self.source.hosts().shared().group().gauge(gauge)
+    }
+
+    /// A number of the only host.
+    pub(crate) fn host_stat(&self, stat: HostStat) -> u64 {
+        self.source.hosts().hosts().next().unwrap().description.stat(stat)
+    }
+}
+
+pub(crate) fn request(path: &str) -> RequestHead {
+    RequestHead {
+        method: http::Method::GET,
+        scheme: Scheme::Http,
+        authority: "host".into(),
+        path: path.into(),
+        protocol: Protocol::Http11,
+        upgrade: None,
+        headers: Headers::new(),
+    }
+}
+
+/// Sends a GET and reads the whole response: status and body.
+pub(crate) async fn exchange(stream: &mut UpstreamStream, path: &str) -> Result<(u16, Vec<u8>), StreamError> {
+    stream.send_head(&request(path), true);
+    std::future::poll_fn(|cx| stream.poll_flush(cx)).await?;
+    let (head, mut end) = std::future::poll_fn(|cx| stream.poll_head(cx)).await?;
+    let mut body = Vec::new();
+    while !end {
+        match std::future::poll_fn(|cx| stream.poll_frame(cx)).await? {
+            Frame::Data { data, end: last } => {
+                body.extend_from_slice(&data);
+                end = last;
+            }
+            Frame::Trailers(_) => end = true,
+        }
+    }
+    Ok((head.status.as_u16(), body))
+}
+
+/// Polls the runtime until `condition` holds.
+pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
+    while !condition() {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A listener on a free port.
+pub(crate) async fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// An address where nobody listens.
+pub(crate) fn nobody() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// Answers every request on every connection with 200 and the request's path.
+pub(crate) async fn echo(listener: TcpListener) {
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::task::spawn_local(async move {
+            let mut stream = stream;
+            while let Some(path) = read_request(&mut stream).await {
+                respond(&mut stream, &path, "").await;
+            }
+        });
+    }
+}
+
+/// Reads one request without a body; its path.
+pub(crate) async fn read_request(stream: &mut TcpStream) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    let text = String::from_utf8(head).unwrap();
+    text.split(' ').nth(1).map(str::to_owned)
+}
+
+pub(crate) async fn respond(stream: &mut TcpStream, body: &str, headers: &str) {
+    let response = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len());
+    stream.write_all(&Bytes::from(response)).await.unwrap();
+}
