@@ -9,6 +9,7 @@
 //! `load` is the first half for text, `validate_wire` the check for bytes, `model` the rest.
 
 mod diagnostic;
+mod json_out;
 mod load;
 pub mod model;
 mod path;
@@ -20,6 +21,7 @@ mod validate;
 mod walk;
 
 pub use diagnostic::{Diagnostic, Location, OutputFormat, Severity, render};
+pub use json_out::to_json;
 pub use load::{LoadOptions, Loaded, load};
 pub use spans::SpanIndex;
 pub use text::{Format, Source};
