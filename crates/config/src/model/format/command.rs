@@ -140,7 +140,7 @@ pub enum HeaderKey {
     Scheme,
     /// `:status`
     Status,
-    /// A pseudo header that no message carries.
+    /// A pseudo header that no message carries, or no name at all.
     Unknown(String),
 }
 
@@ -436,7 +436,7 @@ impl<'t> Call<'t> {
             ":authority" | "host" => HeaderKey::Authority,
             ":scheme" => HeaderKey::Scheme,
             ":status" => HeaderKey::Status,
-            pseudo if pseudo.starts_with(':') => HeaderKey::Unknown(lower),
+            pseudo if pseudo.is_empty() || pseudo.starts_with(':') => HeaderKey::Unknown(lower),
             plain => HeaderKey::Name(
                 HeaderName::try_from(plain).map_err(|_| self.bad(format!("`{name}` is not a header name")))?,
             ),
@@ -466,8 +466,14 @@ impl<'t> Call<'t> {
         }))
     }
 
+    /// The first two of the words between colons; Envoy reads no further.
+    fn two_choices(&self) -> (&'t str, &'t str) {
+        let mut words = self.parameter.split(':');
+        (words.next().unwrap_or_default(), words.next().unwrap_or_default())
+    }
+
     fn server_name(&self) -> Result<Command, FormatError> {
-        let (source, host) = self.parameter.split_once(':').unwrap_or((self.parameter, ""));
+        let (source, host) = self.two_choices();
         let source = match source {
             "" | "SNI_ONLY" => ServerNameSource::SniOnly,
             "SNI_FIRST" => ServerNameSource::SniFirst,
@@ -484,7 +490,7 @@ impl<'t> Call<'t> {
     }
 
     fn path(&self) -> Result<Command, FormatError> {
-        let (query, source) = self.parameter.split_once(':').unwrap_or((self.parameter, ""));
+        let (query, source) = self.two_choices();
         let query = match query {
             "" | "WQ" => PathQuery::With,
             "NQ" => PathQuery::Without,
@@ -535,10 +541,11 @@ impl<'t> Call<'t> {
 
     fn filter_state(&self, upstream: bool) -> Result<Command, FormatError> {
         let mut parts = self.required()?.splitn(3, ':');
-        let key = parts.next().unwrap_or_default().to_owned();
+        let key = parts.next().filter(|key| !key.is_empty()).map(str::to_owned);
+        let key = key.ok_or_else(|| self.bad("the key is empty"))?;
         let form = match (parts.next(), parts.next()) {
-            (None | Some("TYPED"), _) => FilterStateForm::Typed,
-            (Some("PLAIN"), _) => FilterStateForm::Plain,
+            (None | Some("TYPED"), None) => FilterStateForm::Typed,
+            (Some("PLAIN"), None) => FilterStateForm::Plain,
             (Some("FIELD"), Some(field)) if !field.is_empty() => FilterStateForm::Field(field.to_owned()),
             _ => return Err(self.bad("after the key stands `PLAIN`, `TYPED` or `FIELD:name`")),
         };

@@ -122,7 +122,7 @@ impl Format {
 impl Operator {
     fn parse(name: &str, parameter: Option<&str>, length: Option<usize>) -> Result<Self, FormatError> {
         if let Some(plain) = Plain::from_name(name) {
-            if parameter.is_some() || length.is_some() {
+            if parameter.is_some_and(|parameter| !parameter.is_empty()) || length.is_some() {
                 return Err(FormatError::NoParameters(name.to_owned()));
             }
             return Ok(Self { command: Command::Plain(plain), max_length: None });

@@ -91,8 +91,10 @@ fn listen_address(
     });
     let path = path.field("address");
     let address = cx.address(&path, message, Names::Refused(ADDRESS_HELP))?;
-    if ipv4_compat && !matches!(address, Address::Ip(SocketAddr::V6(_))) {
-        let text = "`ipv4_compat` needs an IPv6 address";
+    let dual = matches!(&address, Address::Ip(SocketAddr::V6(v6))
+        if v6.ip().is_unspecified() || v6.ip().to_ipv4_mapped().is_some());
+    if ipv4_compat && !dual {
+        let text = "`ipv4_compat` is for the address `::` and for IPv4 addresses mapped to IPv6";
         cx.report.error(&path.field("socket_address").field("ipv4_compat"), "bad-address", text);
     }
     Some(ListenAddress { address, ipv4_compat, socket_options, tcp_keepalive })

@@ -44,8 +44,8 @@ impl Context<'_> {
         let pattern = rewrite.pattern.unwrap_or_default();
         let regex = self.regex(&path.field("pattern"), &pattern.regex, &pattern.regex)?;
         if let Err(message) = check_substitution(&rewrite.substitution, regex.captures_len()) {
-            self.report.error(&path.field("substitution"), "bad-substitution", message);
-            return None;
+            // Envoy accepts it and leaves such paths as they are.
+            self.report.warning(&path.field("substitution"), "bad-substitution", message, None);
         }
         Some((regex, rewrite.substitution))
     }

@@ -88,7 +88,7 @@ impl Names {
     fn check(&mut self, cx: &mut Context<'_>, path: &Path<'_>, index: usize, host: &pb::VirtualHost) {
         if let Some(first) = self.hosts.get(&host.name) {
             let message = format!("duplicate virtual host name `{}`: virtual_hosts[{first}] has it already", host.name);
-            cx.report.error(&path.field("name"), "duplicate-virtual-host", message);
+            cx.report.warning(&path.field("name"), "duplicate-virtual-host", message, None);
         } else {
             self.hosts.insert(host.name.clone(), index);
         }

@@ -148,6 +148,10 @@ impl Context<'_> {
             self.report.error(path, "missing-cluster", text);
             return None;
         }
+        if message.weight.is_none() {
+            let text = "a weighted cluster needs a `weight`, 0 included";
+            self.report.error(path, "missing-weight", text);
+        }
         let runtime_key =
             (!runtime_key_prefix.is_empty()).then(|| format!("{runtime_key_prefix}.{}", message.name));
         let header = match message.cluster_header.as_str() {

@@ -86,13 +86,8 @@ impl Context<'_> {
             };
             let most = if ip.is_ipv4() { 32 } else { 128 };
             let length = range.prefix_len.map_or(0, |length| length.value);
-            match u8::try_from(length) {
-                Ok(length) if length <= most => cidrs.push((ip, length)),
-                _ => {
-                    let message = format!("prefix length {length} is above {most}");
-                    self.report.error(&path.field("prefix_len"), "bad-prefix-length", message);
-                }
-            }
+            // Envoy cuts what is too long for the family.
+            cidrs.push((ip, u8::try_from(length).unwrap_or(u8::MAX).min(most)));
         }
         cidrs
     }
