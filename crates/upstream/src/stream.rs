@@ -191,7 +191,7 @@ impl UpstreamStream {
                     self.failed(Failure::Local);
                 }
                 self.count_bytes(stream.wire_bytes());
-                self.count_http2_end();
+                self.count_http2_end(&connection);
                 drop(stream);
                 pool.release_http2(&host, connection);
             }
@@ -210,27 +210,33 @@ impl UpstreamStream {
         match self.failure.get() {
             Some(Failure::Protocol) => {
                 counters.inc(stats::UPSTREAM_CX_PROTOCOL_ERROR);
-                connection.guard.close(ClosedBy::Local, true);
+                connection.guard.close(ClosedBy::Local);
             }
-            Some(Failure::Connection) => connection.guard.close(ClosedBy::Remote, true),
+            Some(Failure::Connection) => connection.guard.close(ClosedBy::Remote),
             Some(Failure::RemoteReset | Failure::Refused | Failure::Local) => {
-                connection.guard.close(ClosedBy::Local, true);
+                connection.guard.close(ClosedBy::Local);
             }
             None => {
                 if is_over && connection.conn.is_request_sent() {
                     counters.inc(stats::UPSTREAM_CX_CLOSE_NOTIFY);
                 }
-                connection.guard.close(ClosedBy::Local, !is_over);
+                connection.guard.close(ClosedBy::Local);
             }
+        }
+        if !is_over || self.failure.get().is_some() {
+            connection.guard.lost_request();
         }
     }
 
-    fn count_http2_end(&self) {
+    fn count_http2_end(&self, connection: &Http2Connection) {
         let counters = &self.permit.host.state.context.stats;
         match self.failure.get() {
             Some(Failure::RemoteReset) => counters.inc(stats::UPSTREAM_RQ_RX_RESET),
             Some(Failure::Local | Failure::Protocol) => counters.inc(stats::UPSTREAM_RQ_TX_RESET),
-            Some(Failure::Connection) => counters.inc(stats::UPSTREAM_RQ_PENDING_FAILURE_EJECT),
+            Some(Failure::Connection) => {
+                counters.inc(stats::UPSTREAM_RQ_PENDING_FAILURE_EJECT);
+                connection.guard.lost_request();
+            }
             Some(Failure::Refused) | None => {}
         }
     }

@@ -1,9 +1,9 @@
 //! A cluster on one worker with everything around it, for tests of this crate.
 
-use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{future::poll_fn, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use nuncio_api::{Frame, Headers, Protocol, RequestHead, Scheme, Timers};
+use nuncio_api::{Frame, Headers, Protocol, RequestHead, ResponseHead, Scheme, Timers};
 use nuncio_config::model::{
     Address,
     cluster::{
@@ -12,7 +12,8 @@ use nuncio_config::model::{
     },
     hcm::{CommonOptions, Http1Options, Http2Options, Underscores},
 };
-use nuncio_http::{ClientExchange, Exchange, StreamError};
+use nuncio_http::{ClientExchange, Exchange, ServerExchange, StreamError, h2};
+use nuncio_net::Stream;
 use nuncio_stats::{Counter, Gauge, Store};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -27,9 +28,7 @@ use crate::{
 /// Runs `test` on a local set with a real clock.
 pub(crate) fn local(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    tokio::task::LocalSet::new().block_on(&runtime, async {
-        tokio::time::timeout(Duration::from_secs(20), test).await.expect("the test hangs");
-    });
+    tokio::task::LocalSet::new().block_on(&runtime, test);
 }
 
 /// Runs `test` on a local set with a paused clock.
@@ -110,7 +109,6 @@ pub(crate) fn settings(endpoints: Vec<Endpoint>) -> Settings {
 
 /// One worker with one cluster named `c`.
 pub(crate) struct World {
-    pub(crate) store: Arc<Store>,
     pub(crate) source: Rc<ClusterSource>,
     pub(crate) manager: ClusterManager,
 }
@@ -118,13 +116,13 @@ pub(crate) struct World {
 impl World {
     /// Must run inside [`local`] or [`paused`].
     pub(crate) fn new(settings: Settings) -> Self {
-        let store = Store::new(1);
+        let store = Store::new(2);
         let timers = Timers::new();
         tokio::task::spawn_local(timers.clone().run());
         let source = ClusterSource::new(Arc::new(settings), Arc::clone(&store));
         let manager = ClusterManager::seeded(1, Arc::clone(&store), timers, 7);
         manager.add_or_update(Arc::clone(source.settings()), source.hosts());
-        Self { store, source, manager }
+        Self { source, manager }
     }
 
     /// One host at `address`, changed by `change`.
@@ -132,6 +130,15 @@ impl World {
         let mut settings = settings(vec![endpoint(Address::Ip(address))]);
         change(&mut settings);
         Self::new(settings)
+    }
+
+    /// Another worker for the same cluster.
+    pub(crate) fn second_worker(&self) -> ClusterManager {
+        let timers = Timers::new();
+        tokio::task::spawn_local(timers.clone().run());
+        let manager = ClusterManager::seeded(2, Store::new(2), timers, 8);
+        manager.add_or_update(Arc::clone(self.source.settings()), self.source.hosts());
+        manager
     }
 
     pub(crate) fn cluster(&self) -> Rc<Cluster> {
@@ -175,11 +182,11 @@ pub(crate) fn request(path: &str) -> RequestHead {
 /// Sends a GET and reads the whole response: status and body.
 pub(crate) async fn exchange(stream: &mut UpstreamStream, path: &str) -> Result<(u16, Vec<u8>), StreamError> {
     stream.send_head(&request(path), true);
-    std::future::poll_fn(|cx| stream.poll_flush(cx)).await?;
-    let (head, mut end) = std::future::poll_fn(|cx| stream.poll_head(cx)).await?;
+    poll_fn(|cx| stream.poll_flush(cx)).await?;
+    let (head, mut end) = poll_fn(|cx| stream.poll_head(cx)).await?;
     let mut body = Vec::new();
     while !end {
-        match std::future::poll_fn(|cx| stream.poll_frame(cx)).await? {
+        match poll_fn(|cx| stream.poll_frame(cx)).await? {
             Frame::Data { data, end: last } => {
                 body.extend_from_slice(&data);
                 end = last;
@@ -190,10 +197,23 @@ pub(crate) async fn exchange(stream: &mut UpstreamStream, path: &str) -> Result<
     Ok((head.status.as_u16(), body))
 }
 
-/// Polls the runtime until `condition` holds.
-pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
+/// Lets `duration` pass at once.
+pub(crate) async fn skip(duration: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(duration).await;
+    tokio::time::resume();
+}
+
+/// Lets other tasks run until `condition` holds; the deadline is on the wall clock, which `skip`
+/// does not move.
+#[track_caller]
+pub(crate) fn until(mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
+    let (caller, started) = (std::panic::Location::caller(), std::time::Instant::now());
+    async move {
     while !condition() {
+        assert!(started.elapsed() < Duration::from_secs(20), "still waiting at {caller}");
         tokio::task::yield_now().await;
+    }
     }
 }
 
@@ -234,4 +254,25 @@ pub(crate) async fn read_request(stream: &mut TcpStream) -> Option<String> {
 pub(crate) async fn respond(stream: &mut TcpStream, body: &str, headers: &str) {
     let response = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len());
     stream.write_all(&Bytes::from(response)).await.unwrap();
+}
+
+/// An HTTP/2 host that answers every request with 200 and its path, on every connection; after
+/// `goaway_after` requests it says GOAWAY.
+pub(crate) async fn echo_http2(listener: TcpListener, max_streams: u32, goaway_after: Option<u32>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::task::spawn_local(async move {
+            let options = h2::ServerOptions { max_concurrent_streams: max_streams, ..h2::ServerOptions::default() };
+            let mut connection = h2::serve(Stream::Tcp(stream), Bytes::new(), &options, Rc::default());
+            let mut served = 0;
+            while let Some(Ok((head, _, mut stream))) = poll_fn(|cx| connection.poll_accept(cx)).await {
+                served += 1;
+                if Some(served) == goaway_after {
+                    connection.graceful_shutdown();
+                }
+                stream.send_head(&ResponseHead::new(http::StatusCode::OK), false);
+                stream.send_data(head.path.to_bytes(), true);
+                tokio::task::spawn_local(async move { poll_fn(|cx| stream.poll_flush(cx)).await });
+            }
+        });
+    }
 }

@@ -83,7 +83,7 @@ impl Pool {
             }
             _ => ClosedBy::Remote,
         };
-        guard.close(by, false);
+        guard.close(by);
         drop(guard);
         self.fail_all(host, error);
         self.connect_if_needed(host);

@@ -39,7 +39,7 @@ pub(crate) struct ConnectionGuard {
     opened: Instant,
     connected_after: Cell<Option<Duration>>,
     requests: Cell<u64>,
-    closed_by: Cell<ClosedBy>,
+    closed_by: Cell<Option<ClosedBy>>,
     had_active_request: Cell<bool>,
     addresses: OnceCell<(Option<SocketAddress>, SocketAddress)>,
     expires: Option<Instant>,
@@ -69,7 +69,7 @@ impl ConnectionGuard {
             opened,
             connected_after: Cell::new(None),
             requests: Cell::new(0),
-            closed_by: Cell::new(ClosedBy::Local),
+            closed_by: Cell::new(None),
             had_active_request: Cell::new(false),
             addresses: OnceCell::new(),
             expires: context.settings.common.max_connection_duration.map(|limit| opened + limit),
@@ -138,17 +138,21 @@ impl ConnectionGuard {
         self.expires.is_some_and(|at| at <= Instant::now())
     }
 
-    /// Says who ends the connection, and whether a request is lost with it. The first one counts.
-    pub(crate) fn close(&self, by: ClosedBy, had_active_request: bool) {
-        if !self.had_active_request.get() && self.closed_by.get() == ClosedBy::Local {
-            self.closed_by.set(by);
-            self.had_active_request.set(had_active_request);
+    /// Says who ends the connection; the first one counts. Without it this side does.
+    pub(crate) fn close(&self, by: ClosedBy) {
+        if self.closed_by.get().is_none() {
+            self.closed_by.set(Some(by));
         }
+    }
+
+    /// A request was under way when the connection ended.
+    pub(crate) fn lost_request(&self) {
+        self.had_active_request.set(true);
     }
 
     fn count_end(&self) {
         let stats_of = &self.state.context.stats;
-        let (by, by_with_request) = match self.closed_by.get() {
+        let (by, by_with_request) = match self.closed_by.get().unwrap_or(ClosedBy::Local) {
             ClosedBy::Local => (stats::UPSTREAM_CX_DESTROY_LOCAL, stats::UPSTREAM_CX_DESTROY_LOCAL_WITH_ACTIVE_RQ),
             ClosedBy::Remote => (stats::UPSTREAM_CX_DESTROY_REMOTE, stats::UPSTREAM_CX_DESTROY_REMOTE_WITH_ACTIVE_RQ),
         };

@@ -56,10 +56,10 @@ impl Pool {
     pub(crate) fn release_http1(&self, host: &Rc<Host>, mut connection: Box<Http1Connection>) {
         let guard = &connection.guard;
         if host.state.draining.get() || guard.is_used_up() {
-            guard.close(ClosedBy::Local, false);
+            guard.close(ClosedBy::Local);
         } else if guard.is_expired() {
             host.state.context.stats.inc(stats::UPSTREAM_CX_MAX_DURATION_REACHED);
-            guard.close(ClosedBy::Local, false);
+            guard.close(ClosedBy::Local);
         } else {
             if host.state.context.settings.common.idle_timeout.is_some() {
                 connection.idle_since = Instant::now();
@@ -105,7 +105,7 @@ impl Pool {
 /// Whether an idle connection can carry a request; says why not in the stats.
 fn is_usable(host: &Host, connection: &Http1Connection) -> bool {
     if !connection.conn.is_open() {
-        connection.guard.close(ClosedBy::Remote, false);
+        connection.guard.close(ClosedBy::Remote);
         return false;
     }
     if connection.guard.is_expired() {

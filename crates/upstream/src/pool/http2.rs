@@ -121,7 +121,8 @@ impl Pool {
     pub(super) fn sweep_http2(&self, host: &Rc<Host>) -> bool {
         self.drop_draining(host);
         let limit = host.state.context.settings.common.idle_timeout;
-        for connection in self.http2.borrow().clone() {
+        let connections = self.http2.borrow().clone();
+        for connection in connections {
             let is_stale = connection.handle.active_streams() == 0
                 && limit.is_some_and(|limit| connection.idle_since.get().elapsed() >= limit);
             let ended_for = if is_stale {
@@ -143,13 +144,11 @@ impl Pool {
 async fn drive(driver: h2::ClientDriver, connection: Weak<Http2Connection>, host: Weak<Host>, key: PoolKey) {
     let end = driver.await;
     let Some(connection) = connection.upgrade() else { return };
-    let had_requests = connection.handle.active_streams() > 0;
-    let by = match &end {
+    connection.guard.close(match &end {
         Err(StreamError::Protocol(_)) => ClosedBy::Local,
-        _ if connection.retired.get() && !had_requests => ClosedBy::Local,
+        Ok(()) if connection.retired.get() => ClosedBy::Local,
         _ => ClosedBy::Remote,
-    };
-    connection.guard.close(by, had_requests);
+    });
     let Some(host) = host.upgrade() else { return };
     if matches!(end, Err(StreamError::Protocol(_))) {
         host.state.context.stats.inc(stats::UPSTREAM_CX_PROTOCOL_ERROR);

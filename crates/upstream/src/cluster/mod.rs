@@ -6,11 +6,10 @@
 //! then the policy's picker over those hosts, then again if the caller rejects the host (retry
 //! predicates) as often as it allows.
 
-use std::{
-    cell::RefCell,
-    rc::Rc,
-    sync::Arc,
-};
+#[cfg(test)]
+mod tests;
+
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use nuncio_config::model::cluster::{Cluster as Settings, EndpointHealth};
 use nuncio_stats::{Shard, templates::cluster_stats as stats};
