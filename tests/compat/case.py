@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from typing import Callable, List, Optional, Union
 
 
+# A request that fails at once may or may not have found an idle upstream connection.
+ATTEMPT = r"upstream_rq_(cancelled|total)"
+
+
 class HalfClose:
     """Step: shut down the client's sending side."""
 
@@ -53,7 +57,7 @@ def case(name, on, *steps, **options) -> Case:
 
 def h2case(name, on, script, **options) -> Case:
     """A conversation in HTTP/2 frames: script(h2wire.Connection) drives it."""
-    return Case(name, on, [], h2=script, **options)
+    return Case(name, on, [], h2=script, **{"loose": ATTEMPT, **options})
 
 
 def request(path, *headers, method="GET", host="h.example", body=None) -> str:

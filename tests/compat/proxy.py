@@ -160,13 +160,19 @@ class Proxy:
             try:
                 self.get("/quitquitquit", "POST")
             except OSError:
-                self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
                 pass
+            if not self._ended_within(5):
+                self.process.terminate()
+                self._ended_within(5)
         self.kill()
         self.around.stop()
+
+    def _ended_within(self, seconds):
+        try:
+            self.process.wait(seconds)
+            return True
+        except subprocess.TimeoutExpired:
+            return False
 
     def kill(self):
         if self.alive():

@@ -20,7 +20,7 @@ def differences(case, wanted, got):
     for aspect in ASPECTS:
         a, b = wanted.get(aspect), got.get(aspect)
         if aspect == "elapsed":
-            if a is not None and (b is None or abs(a - b) > 0.2 + 0.25 * a):
+            if a is not None and (b is None or abs(a - b) > 0.3 + 0.25 * a):
                 found[aspect] = [f"- {a} s", f"+ {b} s"]
         elif aspect == "stats":
             lines = stat_lines(a or {}, b or {}, case.loose)

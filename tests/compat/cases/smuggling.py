@@ -3,7 +3,7 @@
 Every case sends a second request behind the doubtful one: whoever lets the
 first one through shows what it takes the rest for.
 """
-from case import case, get, lines
+from case import ATTEMPT, case, get, lines
 
 NEXT = get("/up/s201")
 
@@ -14,7 +14,7 @@ def doubtful(name, *head, body="", on="main", **options):
 
 def chunks(name, body, *headers, **options):
     return doubtful(name, "POST /up/echo HTTP/1.1", "Host: a", *headers,
-                    "Transfer-Encoding: chunked", body=body, **options)
+                    "Transfer-Encoding: chunked", body=body, loose=ATTEMPT, **options)
 
 
 # Where nuncio is stricter than Envoy, on purpose.
