@@ -24,8 +24,12 @@ pub(super) type Verdict = Result<(), String>;
 
 #[derive(Default)]
 pub(super) struct Checker {
-    path: Path<'static>,
+    pub(super) path: Path<'static>,
     depth: usize,
+    /// How many Anys the check is in.
+    pub(super) anys: usize,
+    /// Whether the message is read before the runtime is.
+    pub(super) before_runtime: bool,
     patterns: text::Patterns,
     pub(super) found: Vec<Diagnostic>,
 }
@@ -126,8 +130,8 @@ impl Checker {
     }
 
     fn field(&mut self, field: &Field, values: &[Wire<'_>]) {
-        if field.is_deprecated() && !values.is_empty() {
-            self.deprecated(field);
+        if !values.is_empty() {
+            self.deprecated_field(field);
         }
         let rules = Rules::read(field.rules().unwrap_or_default());
         if let Some(entry) = field.map() {
@@ -151,22 +155,9 @@ impl Checker {
         self.scalar(field.kind, rules, default(field.kind));
         if matches!(field.kind, Kind::Enum(_)) {
             let written = self.found.split_off(before);
-            self.found
-                .extend(written.into_iter().filter(Diagnostic::is_error));
+            let matters = |found: &Diagnostic| found.is_error() || found.code == DISALLOWED;
+            self.found.extend(written.into_iter().filter(matters));
         }
-    }
-
-    fn deprecated(&mut self, field: &Field) {
-        let (path, name) = (self.path.to_string(), field.name());
-        self.found.push(if field.is_disallowed() {
-            let text = format!("`{name}` is deprecated and refused by default");
-            Diagnostic::error(DISALLOWED, path, text).with_help(
-                "the runtime key `envoy.features.enable_all_deprecated_features` allows it",
-            )
-        } else {
-            let text = format!("`{name}` is deprecated and will go away");
-            Diagnostic::warning("deprecated-field", path, text)
-        });
     }
 
     fn single_message(
@@ -233,7 +224,11 @@ impl Checker {
         );
         let name = url.rsplit_once('/').map(|(_, name)| name);
         match name.and_then(Message::named) {
-            Some(message) if message.well_known().is_none() => self.message(message, value),
+            Some(message) if message.well_known().is_none() => {
+                self.anys += 1;
+                self.message(message, value);
+                self.anys -= 1;
+            }
             _ => {}
         }
     }
@@ -321,18 +316,8 @@ impl Checker {
         if let Some(Body { kind: 16, rules }) = rules.typed {
             self.judge(number::enumeration(rules, value, declared.is_some()));
         }
-        if let Some(known) = declared.filter(|known| known.deprecated) {
-            let path = self.path.to_string();
-            let text = format!(
-                "`{}` is {}, a deprecated value",
-                self.path.field(),
-                known.name
-            );
-            self.found.push(if known.disallowed {
-                Diagnostic::error(DISALLOWED, path, text)
-            } else {
-                Diagnostic::warning("deprecated-field", path, text)
-            });
+        if let Some(declared) = declared {
+            self.deprecated_value(declared);
         }
     }
 }

@@ -9,6 +9,7 @@
 //! A message that is given several times is merged before it is checked, as protobuf merges it.
 //! `required` on an unset choice of a oneof is not checked. Limit: 100 levels.
 
+mod deprecation;
 mod message;
 mod number;
 mod rules;
@@ -22,6 +23,8 @@ use crate::{Diagnostic, schema::Message};
 /// Codes that loading treats in its own way.
 pub(crate) const DISALLOWED: &str = "disallowed-field";
 pub(crate) const ONEOF_REQUIRED: &str = "oneof-required";
+
+const BOOTSTRAP: &str = "envoy.config.bootstrap.v3.Bootstrap";
 
 /// Checks the bytes of a message of the named type. The paths are those of a text
 /// (`filter_chains[0].filters[1].typed_config.stat_prefix`); there are no locations. Unknown
@@ -41,6 +44,7 @@ pub fn validate_wire(type_name: &str, bytes: &[u8]) -> Vec<Diagnostic> {
 /// Checks the bytes of a message.
 pub(crate) fn check(message: Message, bytes: &[u8]) -> Vec<Diagnostic> {
     let mut checker = message::Checker::default();
+    checker.before_runtime = message.name() == BOOTSTRAP;
     checker.message(message, bytes);
     checker.found
 }

@@ -166,6 +166,22 @@ fn a_refused_default_is_an_error_and_a_deprecated_field_a_warning() {
 }
 
 #[test]
+fn the_bootstrap_is_read_before_anything_can_be_refused_for_being_deprecated() {
+    let bootstrap = "envoy.config.bootstrap.v3.Bootstrap";
+    let found = validate_wire(
+        bootstrap,
+        &wire(bootstrap, "hds_config: {cluster_names: [c]}"),
+    );
+    assert!(
+        matches!(found.as_slice(), [one] if one.code == DISALLOWED && !one.is_error()),
+        "{found:?}"
+    );
+    let source = "envoy.config.core.v3.ApiConfigSource";
+    let found = validate_wire(source, &wire(source, "cluster_names: [c]"));
+    assert!(matches!(found.as_slice(), [one] if one.code == DISALLOWED && one.is_error()));
+}
+
+#[test]
 fn bottomless_messages_are_refused() {
     let predicate = "envoy.config.common.matcher.v3.MatchPredicate";
     let mut bytes = wire(predicate, "any_match: true");
