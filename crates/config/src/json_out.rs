@@ -328,7 +328,7 @@ mod tests {
     fn a_configuration_comes_back_as_json() {
         let json = round_trip(
             "
-node: {id: n, metadata: {a: 1, b: [true, null, x, 1.5], c: {}}}
+node: {id: 'n', metadata: {a: 1, b: [true, null, x, 1.5], c: {}}}
 stats_flush_interval: 0.25s
 static_resources:
   clusters:
@@ -348,7 +348,7 @@ static_resources:
 ",
         );
         let expected = serde_json::json!({
-            "node": {"id": "n", "metadata": {"a": 1, "b": [true, null, "x", 1.5], "c": {}}},
+            "node": {"id": "n", "metadata": {"a": 1, "b": [true, null, "x", "1.5"], "c": {}}},
             "static_resources": {"clusters": [{
                 "name": "c",
                 "connect_timeout": "2s",
