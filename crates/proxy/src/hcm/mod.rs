@@ -9,7 +9,7 @@ mod h1;
 mod h2;
 pub(crate) mod path;
 pub(crate) mod request_headers;
-mod request_id;
+pub(crate) mod request_id;
 pub(crate) mod response_headers;
 
 use std::{rc::Rc, sync::Arc};
