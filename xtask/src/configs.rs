@@ -45,7 +45,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let file = scratch.join(format!("{number}.yaml"));
         fs::write(&file, &example.text)?;
         let mut nuncio = Command::new(&binary);
-        nuncio.arg("validate").arg("-c").arg(&file);
+        nuncio.arg("validate").arg(&file);
         refused += u32::from(!accepts("nuncio", &mut nuncio, example)?);
         if let Some(envoy) = envoy.as_ref().filter(|_| !example.nuncio_only) {
             let mut command = Command::new(envoy);

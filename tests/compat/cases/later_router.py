@@ -19,6 +19,8 @@ CASES = [
          get("/up/s503", "x-forwarded-for: 10.0.0.1", "x-envoy-retry-on: 5xx", "x-envoy-max-retries: 1")),
     case("attempt count", "main", get("/s503", host="attempts.example")),
     case("attempt count after timeouts", "main", get("/slow1000", host="attempts.example")),
+    case("virtual cluster", "main", get("/s200", host="clusters.example")),
+    case("virtual cluster not matched", "main", post("/s200", "", host="clusters.example")),
     case("pending overflow", "main", get("/nopending/s200")),
     case("request overflow", "main", get("/norequests/s200")),
     case("dropped by the cluster", "main", get("/dropped/s200")),

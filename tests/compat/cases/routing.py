@@ -37,8 +37,6 @@ CASES += [
     case("tls required of strangers, stranger", "main",
          get("/a", "x-forwarded-for: 1.2.3.4", host="tlsext.example")),
     case("virtual host without routes", "main", get("/a", host="none.example")),
-    case("virtual cluster", "main", get("/s200", host="clusters.example")),
-    case("virtual cluster not matched", "main", post("/s200", "", host="clusters.example")),
     case("attempt count both ways", "main", get("/echo", host="attempts.example")),
     case("grpc route", "main", get("/grpc", "content-type: application/grpc")),
     case("grpc route with suffix", "main", get("/grpc", "content-type: application/grpc+proto")),
