@@ -1,3 +1,126 @@
-//! stub
-use crate::{cli::Demo, exit::Exit};
-pub(crate) fn run(_: &Demo) -> Exit { Exit::Success }
+//! `nuncio demo`: something to see within a second, with no file, no network and no other program.
+//!
+//! Runs `config/demo.yaml`, which is embedded, against two small HTTP servers in this process
+//! ([`upstreams`]), prints what to try, and shows live numbers when standard output is a terminal
+//! ([`watch`]). `--traffic` sends a bounded trickle of requests ([`traffic`]). Everything listens on
+//! loopback; a port that is taken is replaced by a free one and said.
+
+mod traffic;
+mod upstreams;
+mod watch;
+
+use std::{io::IsTerminal as _, net::TcpListener, rc::Rc};
+
+use nuncio_config::{Format, LoadOptions, Source, model};
+use nuncio_net::SocketAddress;
+
+use crate::{
+    cli::{
+        Demo, Flags,
+        options::{LogOptions, Options},
+    },
+    exit::Exit,
+    logging::{self, Level},
+    server::{self, Server, load},
+};
+
+const CONFIG: &str = include_str!("../../config/demo.yaml");
+
+/// The ports that stand in the file.
+const LISTENER: u16 = 10000;
+const ADMIN: u16 = 9901;
+const HELLO: u16 = 10081;
+const SLOW: u16 = 10082;
+
+/// Runs the demo until Ctrl-C.
+pub(crate) fn run(demo: &Demo) -> Exit {
+    let upstreams = match upstreams::start([HELLO, SLOW]) {
+        Ok(upstreams) => upstreams,
+        Err(error) => return failed(&format!("the example upstreams cannot start: {error}")),
+    };
+    let [hello, slow] = upstreams;
+    let ports = [(LISTENER, free(demo.port)), (ADMIN, free(demo.admin_port)), (HELLO, hello), (SLOW, slow)];
+    let options = match options(demo) {
+        Ok(options) => options,
+        Err(message) => return failed(&message),
+    };
+    let log = match logging::init(&options.log) {
+        Ok(log) => log,
+        Err(error) => return failed(&error.to_string()),
+    };
+    let source = Source { name: "config/demo.yaml".to_owned(), text: with_ports(&ports), format: Format::Yaml };
+    let checked = load::check(vec![source], LoadOptions::default(), &model::Options::default());
+    let report = checked.report();
+    let Some(bootstrap) = checked.bootstrap else { return failed(&report) };
+    let with_traffic = demo.traffic;
+    server::serve(options, bootstrap, log, Some(Box::new(move |server| when_live(server, with_traffic))))
+}
+
+fn failed(message: &str) -> Exit {
+    eprintln!("nuncio demo: {message}");
+    Exit::Failure
+}
+
+fn options(demo: &Demo) -> Result<Options, String> {
+    let flags = Flags { concurrency: Some(demo.concurrency), drain_grace_s: 2, ..Flags::default() };
+    let options = Options::from_flags(flags).map_err(|error| error.0)?;
+    // What is printed below says it all, unless something is wrong.
+    Ok(Options { log: LogOptions { level: Level::Error, ..LogOptions::default() }, ..options })
+}
+
+/// The port when nobody has it, else 0: the kernel will choose.
+fn free(port: u16) -> u16 {
+    if TcpListener::bind(("127.0.0.1", port)).is_ok() { port } else { 0 }
+}
+
+/// The configuration with the ports that are really used.
+fn with_ports(ports: &[(u16, u16)]) -> String {
+    ports.iter().fold(CONFIG.to_owned(), |text, (written, used)| {
+        text.replace(&format!("port_value: {written} }}"), &format!("port_value: {used} }}"))
+    })
+}
+
+fn when_live(server: &Rc<Server>, with_traffic: bool) {
+    let listener = server.listeners.first().and_then(|listener| listener.addresses.first());
+    let (Some(SocketAddress::Ip(proxy)), Some(admin)) = (listener, &server.admin_address) else { return };
+    let proxy = *proxy;
+    println!("nuncio demo\n");
+    println!("  proxy   http://{proxy}/");
+    println!("  admin   http://{admin}/    live page, open it in a browser\n");
+    println!("  try     curl http://{proxy}/              the upstream \"hello\"");
+    println!("          curl http://{proxy}/slow          the upstream \"slow\"");
+    println!("          curl http://{proxy}/split         one in four goes to \"slow\"");
+    println!("          curl -i http://{proxy}/teapot     answered by the proxy itself");
+    println!("          curl -i http://{proxy}/old        redirected");
+    println!("          curl -s http://{admin}/stats?usedonly\n");
+    println!("  config/demo.yaml is the configuration behind this. Ctrl-C ends it.\n");
+    if with_traffic {
+        traffic::start(proxy);
+    }
+    if std::io::stdout().is_terminal() {
+        tokio::task::spawn_local(watch::watch(Rc::clone(server)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_port_of_the_file_is_replaced() {
+        let text = with_ports(&[(LISTENER, 1), (ADMIN, 2), (HELLO, 3), (SLOW, 4)]);
+        for port in 1..=4 {
+            assert!(text.contains(&format!("port_value: {port} }}")), "{port}");
+        }
+        for port in [LISTENER, ADMIN, HELLO, SLOW] {
+            assert!(!text.contains(&format!("port_value: {port}")), "{port}");
+        }
+    }
+
+    #[test]
+    fn the_embedded_configuration_is_accepted_without_a_warning() {
+        let source = Source { name: "demo".to_owned(), text: CONFIG.to_owned(), format: Format::Yaml };
+        let checked = load::check(vec![source], LoadOptions::default(), &model::Options::default());
+        assert!(checked.bootstrap.is_some() && checked.diagnostics.is_empty(), "{}", checked.report());
+    }
+}

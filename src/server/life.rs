@@ -15,7 +15,7 @@ use std::{rc::Rc, sync::Arc, time::Duration};
 use nuncio_config::model::Bootstrap;
 use tokio::{
     sync::mpsc::UnboundedReceiver,
-    time::{Instant, MissedTickBehavior, interval_at, sleep},
+    time::{Instant, Interval, MissedTickBehavior, interval_at, sleep},
 };
 use tracing::{error, info, warn};
 
@@ -38,6 +38,9 @@ const INITIALIZATION_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long a cut may take: closing sockets, nothing more.
 const CUT_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long the end waits for the disk under the access logs.
+const LOG_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why serving ended.
 enum Ending {
@@ -84,6 +87,7 @@ pub(super) async fn live(
     server.stats.live(server.started.elapsed());
     info!("starting main dispatch loop");
     tokio::task::spawn_local(flush_stats(Rc::clone(&server)));
+    tokio::task::spawn_local(flush_access_logs(Rc::clone(&server)));
     if let Some(when_live) = when_live {
         when_live(&server);
     }
@@ -228,7 +232,9 @@ async fn end(server: &Server, signals: &mut Signals, events: &mut UnboundedRecei
         server.workers.join();
     }
     server.store.flush();
-    server.access_logs.flush();
+    if !server.access_logs.flush_and_wait(LOG_LIMIT) {
+        warn!("some access log lines could not be written");
+    }
     if let Some(nuncio_net::SocketAddress::Pipe(path)) = &server.admin_address {
         remove_files(std::slice::from_ref(path));
     }
@@ -236,14 +242,28 @@ async fn end(server: &Server, signals: &mut Signals, events: &mut UnboundedRecei
     Exit::Success
 }
 
+/// `--file-flush-interval-msec`: lines of quiet workers do not wait for more.
+async fn flush_access_logs(server: Rc<Server>) {
+    let mut ticks = ticks(server.access_logs.flush_interval());
+    loop {
+        ticks.tick().await;
+        server.access_logs.flush();
+    }
+}
+
 /// `stats_flush_interval`: merges histograms and refreshes the server's own gauges.
 async fn flush_stats(server: Rc<Server>) {
-    let period = server.bootstrap.stats_flush_interval.max(Duration::from_millis(1));
-    let mut ticks = interval_at(Instant::now() + period, period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = ticks(server.bootstrap.stats_flush_interval);
     loop {
         ticks.tick().await;
         server.refresh_stats();
         server.store.flush();
     }
+}
+
+fn ticks(period: Duration) -> Interval {
+    let period = period.max(Duration::from_millis(1));
+    let mut ticks = interval_at(Instant::now() + period, period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }

@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 pub(crate) struct Memory {
     /// Resident pages that belong to this process alone: heap, stacks, tables.
     pub(crate) allocated: u64,
-    /// Address space of the data segment.
+    /// Resident pages: what the allocator holds cannot be told from outside.
     pub(crate) heap: u64,
     /// All resident pages, the program's own text included.
     pub(crate) resident: u64,
@@ -21,7 +21,7 @@ pub(crate) fn memory() -> Memory {
     let page = rustix::param::page_size() as u64;
     let pages: Vec<u64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     let field = |at: usize| pages.get(at).copied().unwrap_or(0) * page;
-    Memory { allocated: field(1).saturating_sub(field(2)), heap: field(5), resident: field(1) }
+    Memory { allocated: field(1).saturating_sub(field(2)), heap: field(1), resident: field(1) }
 }
 
 /// `--enable-core-dump`: raises the limit as far as it goes.

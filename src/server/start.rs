@@ -12,10 +12,13 @@ use std::{
 };
 
 use nuncio_api::Drain;
-use nuncio_config::model::Bootstrap;
+use nuncio_config::model::{Bootstrap, HttpConnectionManager, Listener, listener::TerminalFilter};
 use nuncio_net::{BoundSocket, SocketAddress};
 use nuncio_proxy::{GlobalLimits, LogSinks};
-use nuncio_stats::{Store, StoreSettings, Tag};
+use nuncio_stats::{
+    Store, StoreSettings, Tag,
+    templates::{http_scope, router_stats},
+};
 use tokio::sync::{
     Notify,
     mpsc::{UnboundedReceiver, unbounded_channel},
@@ -51,6 +54,8 @@ pub(super) fn build(options: Options, bootstrap: Bootstrap, log: Arc<Log>) -> Re
     let admin_address = admin.as_ref().map(|socket| socket.local_address().clone());
     write_files(&options, admin_address.as_ref())?;
     let mut bound = bind_all(&bootstrap.listeners, workers).map_err(|error| error.to_string())?;
+    // Envoy lists the stats of its client for internal requests; ours has none of them yet.
+    let _ = store.group(&router_stats::TEMPLATE, http_scope("async-client"));
     let stats = ServerStats::new(&store, workers, bound.len(), &bootstrap);
     let upstreams = Upstreams::new(&bootstrap, &store);
     let seed = Seed {
@@ -96,8 +101,23 @@ fn store(bootstrap: &Bootstrap, workers: usize) -> Arc<Store> {
     store
 }
 
-fn open_access_logs(_bootstrap: &Bootstrap, _options: &Options, _store: &Store) -> Result<Arc<LogSinks>, String> {
-    Ok(Arc::new(LogSinks::default()))
+/// Opens every access log now: a folder that is missing should end the start, not lose lines.
+fn open_access_logs(bootstrap: &Bootstrap, options: &Options, store: &Arc<Store>) -> Result<Arc<LogSinks>, String> {
+    let sinks = LogSinks::new(store, options.flush_interval, options.flush_min_bytes);
+    let listeners = bootstrap.listeners.iter().map(|listener| listener.access_log.as_slice());
+    let managers = bootstrap.listeners.iter().flat_map(|listener| connection_managers(listener));
+    for logs in listeners.chain(managers.map(|manager| manager.access_log.as_slice())) {
+        sinks.open(logs).map_err(|error| format!("access log: {error}"))?;
+    }
+    Ok(Arc::new(sinks))
+}
+
+fn connection_managers(listener: &Listener) -> impl Iterator<Item = &Arc<HttpConnectionManager>> {
+    let chains = listener.filter_chains.iter().chain(&listener.default_filter_chain);
+    chains.map(|chain| {
+        let TerminalFilter::Http(manager) = &chain.terminal;
+        manager
+    })
 }
 
 fn listen_command(bound: &mut [BoundListener], worker: usize) -> Command {
