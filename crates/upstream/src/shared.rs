@@ -162,20 +162,24 @@ impl ClusterShared {
     /// Writes the `circuit_breakers.*` gauges; the main thread calls it before stats are read.
     /// The data plane never touches them.
     pub fn publish_breakers(&self, settings: &Settings, main: &Shard) {
-        if self.usage.get().is_none() {
+        if self.usage.get().is_none() && self.remaining.iter().all(Option::is_none) {
             return;
         }
         for priority in RoutingPriority::BOTH {
             let limits = priority.limits(settings);
             for (breaker, open, left) in gauges(priority) {
                 let (used, limit) = (self.in_use(priority, breaker), breaker.limit(limits));
-                let is_open = u64::from(used >= limit);
+                // Envoy looks when something is taken: a limit of zero alone opens nothing.
+                let is_open = u64::from(used > 0 && used >= limit);
                 if self.group.gauge(open) != is_open {
                     main.gauge_set(open, is_open);
                 }
                 if let Some(Some(group)) = self.remaining.get(priority.index()) {
                     group.shard(0).gauge_set(left, limit.saturating_sub(used));
                 }
+            }
+            if let Some(Some(group)) = self.remaining.get(priority.index()) {
+                group.shard(0).gauge_set(remaining::REMAINING_CX_POOLS, limits.max_connection_pools);
             }
         }
     }

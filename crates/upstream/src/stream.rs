@@ -123,8 +123,8 @@ impl UpstreamStream {
         self.guard().map_or(Duration::ZERO, ConnectionGuard::connected_after)
     }
 
-    /// The exchange is over: the response was received completely, or what is left of it is not
-    /// wanted and [`Exchange::reset`] said so. Keeps the connection when it can be used again.
+    /// The exchange is over: the response was received completely. Keeps the connection when it
+    /// can be used again, which after a failure or [`Exchange::reset`] it cannot.
     pub fn finish(mut self) {
         self.settle(true);
     }
@@ -285,10 +285,7 @@ impl Exchange for UpstreamStream {
     }
 
     fn reset(&mut self, reason: ResetReason) {
-        // A request that is complete on both sides has nothing left to reset.
-        if self.failure.get().is_none() && reason != ResetReason::NoError {
-            self.failure.set(Some(Failure::Local));
-        }
+        self.failed(Failure::Local);
         forward!(self, side => side.reset(reason), ());
     }
 

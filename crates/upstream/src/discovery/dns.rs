@@ -135,7 +135,7 @@ async fn ask(source: &ClusterSource, resolver: &dyn Resolve, name: &str) -> Opti
         }
         Err(error) => {
             source.stats.inc(stats::UPDATE_FAILURE);
-            tracing::debug!(cluster = &*source.settings.name, name, %error, "DNS lookup failed");
+            tracing::debug!(target: "nuncio_upstream::dns", cluster = &*source.settings.name, name, %error, "DNS lookup failed");
             None
         }
     }
@@ -152,7 +152,8 @@ fn take_in(source: &ClusterSource, slots: &Slots, publish: &impl Fn(Arc<HostSet>
 /// Hosts of an answer: known addresses keep their description.
 fn strict_hosts(source: &ClusterSource, target: &Target, slots: &Slots, addresses: &[IpAddr]) -> Vec<Arc<HostEntry>> {
     if addresses.len() > MAX_ADDRESSES {
-        tracing::warn!(name = target.name, addresses = addresses.len(), "DNS answer cut to {MAX_ADDRESSES} addresses");
+        let (name, found) = (target.name.as_str(), addresses.len());
+        tracing::warn!(target: "nuncio_upstream::dns", name, found, "DNS answer cut to {MAX_ADDRESSES} addresses");
     }
     let slots = slots.borrow();
     let known = slots.get(target.slot).map_or(&[][..], Vec::as_slice);

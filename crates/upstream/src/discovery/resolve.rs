@@ -244,4 +244,57 @@ mod tests {
             assert_eq!(resolver.resolve("[::7]", DnsFamily::V4Only).await.unwrap().addresses.len(), 1);
         });
     }
+
+    /// A name server on a free port that answers every query with `code` and, for A queries of
+    /// `code` 0, with 10.0.0.1 for 7 seconds.
+    async fn name_server(code: u8) -> SocketAddr {
+        let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut query = [0; 512];
+            while let Ok((len, peer)) = socket.recv_from(&mut query).await {
+                let name_len = query[12..len].iter().position(|byte| *byte == 0).unwrap() + 1;
+                let question = &query[12..12 + name_len + 4];
+                let is_a = question[name_len..name_len + 2] == [0, 1];
+                let answers = u8::from(code == 0 && is_a);
+                let mut reply = vec![query[0], query[1], 0x81, 0x80 | code, 0, 1, 0, answers, 0, 0, 0, 0];
+                reply.extend_from_slice(question);
+                if answers == 1 {
+                    reply.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 7, 0, 4, 10, 0, 0, 1]);
+                }
+                socket.send_to(&reply, peer).await.unwrap();
+            }
+        });
+        address
+    }
+
+    async fn ask(code: u8, family: DnsFamily) -> Result<Resolution, ResolveError> {
+        let server = name_server(code).await;
+        let resolver = DnsResolver::with_hosts_file(&[server], "/nonexistent/hosts".into()).unwrap();
+        resolver.resolve("db.test.", family).await
+    }
+
+    #[test]
+    fn dns_answers_come_with_their_time_to_live() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let wanted = Resolution {
+                addresses: vec!["10.0.0.1".parse().unwrap()],
+                ttl: Some(Duration::from_secs(7)),
+            };
+            for family in [DnsFamily::V4Only, DnsFamily::Auto, DnsFamily::V4Preferred, DnsFamily::All] {
+                assert_eq!(ask(0, family).await.unwrap(), wanted, "{family:?}");
+            }
+            assert_eq!(ask(0, DnsFamily::V6Only).await.unwrap(), Resolution::default());
+        });
+    }
+
+    #[test]
+    fn a_name_that_does_not_exist_is_an_answer_and_a_server_failure_is_none() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            assert_eq!(ask(3, DnsFamily::Auto).await.unwrap(), Resolution::default());
+            assert!(ask(2, DnsFamily::V4Only).await.is_err());
+        });
+    }
 }

@@ -99,23 +99,7 @@ fn every_address_of_a_strict_name_is_a_host() {
 }
 
 #[test]
-fn hosts_that_stay_keep_their_identity() {
-    paused(async {
-        let source = cluster(Discovery::StrictDns, |_| ());
-        let script = Script::new([found(&["10.0.0.1", "10.0.0.2"]), found(&["10.0.0.2", "10.0.0.3"])]);
-        run_for(&source, &script, Duration::from_secs(1)).await;
-        let before = source.hosts();
-        let stays = before.hosts().nth(1).unwrap();
-        run_for(&source, &script, Duration::from_secs(1)).await;
-        let after = source.hosts();
-        assert_eq!(after.hosts().count(), 2);
-        // A new run starts afresh; within one run the description is the same.
-        assert_eq!(after.hosts().next().unwrap().address, stays.address);
-    });
-}
-
-#[test]
-fn within_a_run_descriptions_are_kept() {
+fn hosts_that_stay_keep_their_description() {
     paused(async {
         let source = cluster(Discovery::StrictDns, |_| ());
         let script = Script::new([found(&["10.0.0.1", "10.0.0.2"]), found(&["10.0.0.2", "10.0.0.3"])]);

@@ -50,6 +50,8 @@ impl Pool {
 
     fn connected(&self, host: &Rc<Host>, stream: Stream, guard: ConnectionGuard, remote: SocketAddress) {
         guard.connected(&stream, remote);
+        let (cluster, address) = (&*host.state.context.settings.name, guard.remote_address());
+        tracing::debug!(cluster, ?address, id = guard.id(), "upstream connection");
         let kept = match self.key.protocol {
             PoolProtocol::Http1 => {
                 self.add_http1(host, stream, guard);
@@ -83,6 +85,8 @@ impl Pool {
             }
             _ => ClosedBy::Remote,
         };
+        let (cluster, address) = (&*host.state.context.settings.name, &*host.address());
+        tracing::debug!(cluster, %address, id = guard.id(), %error, "no upstream connection");
         guard.close(by);
         drop(guard);
         self.fail_all(host, error);
