@@ -20,20 +20,30 @@ const POOL_SIZE: usize = 128;
 /// A head with a coalesced body (up to 16 KiB) fits; anything larger goes back to the allocator.
 const KEPT_CAPACITY: usize = 40 * 1024;
 
+/// Buffers looked at before a new one is made; one that is still held is let go.
+const TRIES: usize = 3;
+
 thread_local! {
     static POOL: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
 }
 
 /// An empty buffer with room for at least [`HEAD_BUFFER`] bytes.
 pub(super) fn take() -> BytesMut {
-    POOL.with(|pool| pool.try_borrow_mut().ok().and_then(|mut free| free.pop()))
-        .unwrap_or_else(|| BytesMut::with_capacity(HEAD_BUFFER))
+    for _ in 0..TRIES {
+        let free = POOL.with(|pool| pool.try_borrow_mut().ok().and_then(|mut free| free.pop()));
+        let Some(mut buffer) = free else { break };
+        if buffer.try_reclaim(HEAD_BUFFER) && buffer.capacity() <= KEPT_CAPACITY {
+            return buffer;
+        }
+    }
+    BytesMut::with_capacity(HEAD_BUFFER)
 }
 
-/// Gives a buffer back. It is kept when nobody else still holds a part of it.
+/// Gives a buffer back. Parts of it may still be held (a log line keeps headers a little longer
+/// than the connection); whether they are is looked at when the buffer is wanted again.
 pub(super) fn give(mut buffer: BytesMut) {
     buffer.clear();
-    if !buffer.try_reclaim(HEAD_BUFFER) || buffer.capacity() > KEPT_CAPACITY {
+    if buffer.capacity() > KEPT_CAPACITY {
         return;
     }
     POOL.with(|pool| {
@@ -60,14 +70,26 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_that_is_still_shared_or_grew_large_is_not_kept() {
+    fn a_buffer_is_used_again_only_when_nobody_holds_a_part_of_it() {
         while POOL.with(|p| p.borrow_mut().pop()).is_some() {}
         let mut buffer = take();
         buffer.extend_from_slice(b"held");
         let held = buffer.split().freeze();
         give(buffer);
+        let mut other = take();
+        other.extend_from_slice(b"other");
+        assert_eq!(held, "held");
+        assert_eq!(POOL.with(|p| p.borrow().len()), 0);
+    }
+
+    #[test]
+    fn large_buffers_and_too_many_are_not_kept() {
+        while POOL.with(|p| p.borrow_mut().pop()).is_some() {}
         give(BytesMut::with_capacity(KEPT_CAPACITY * 2));
         assert_eq!(POOL.with(|p| p.borrow().len()), 0);
-        drop(held);
+        for _ in 0..POOL_SIZE + 10 {
+            give(BytesMut::with_capacity(HEAD_BUFFER));
+        }
+        assert_eq!(POOL.with(|p| p.borrow().len()), POOL_SIZE);
     }
 }

@@ -110,6 +110,7 @@ impl ClientConn {
             && self.wire.out.is_empty()
             && self.wire.read.is_empty()
             && !self.wire.eof
+            && !self.wire.is_spoilt()
     }
 
     /// Ends the exchange: gives the buffers back, and says whether the connection may go into
@@ -189,6 +190,13 @@ impl ClientConn {
         }
     }
 
+    /// A request shorter than announced is never answered: the upstream waits for the rest.
+    fn check_length(&mut self) {
+        if self.writer.has_ended() && !self.writer.is_complete() && self.phase == Phase::AwaitingHead {
+            self.failed = Some(details::of_upstream(details::CODEC_ERROR));
+        }
+    }
+
     /// The upstream is gone before the response head was complete.
     fn ended_before_head(&mut self, error: io::Error) -> StreamError {
         match self.wire.read.is_empty() {
@@ -258,6 +266,7 @@ impl Exchange for ClientConn {
         }
         let format = self.options.header_key_format;
         self.queue(|c| c.writer.data(&mut c.wire.out, data, end, format));
+        self.check_length();
     }
 
     fn send_trailers(&mut self, trailers: &Headers) {
@@ -266,6 +275,7 @@ impl Exchange for ClientConn {
         }
         let (keep, format) = (self.options.enable_trailers, self.options.header_key_format);
         self.queue(|c| c.writer.trailers(&mut c.wire.out, trailers, keep, format));
+        self.check_length();
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
@@ -329,7 +339,7 @@ impl ClientExchange for ClientConn {
         };
         self.phase = Phase::AwaitingHead;
         self.body = BodyReader::Done;
-        if !self.wire.read.is_empty() {
+        if !self.wire.read.is_empty() || self.wire.is_spoilt() {
             // An answer before the question belongs to nobody.
             self.failed = Some(details::of_upstream(details::CODEC_ERROR));
             return;

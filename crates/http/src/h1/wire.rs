@@ -5,6 +5,7 @@
 //! A connection that has nothing to read holds no buffer. Knows no HTTP.
 
 use std::{
+    cell::Cell,
     future::Future,
     io,
     pin::{Pin, pin},
@@ -30,6 +31,7 @@ pub(super) struct Wire {
     read_size: usize,
     parked: bool,
     fin_sent: bool,
+    spoilt: Cell<bool>,
     pub(super) eof: bool,
 }
 
@@ -42,6 +44,7 @@ impl Wire {
             out: Outbox::default(),
             read_size: HEAD_BUFFER,
             fin_sent: false,
+            spoilt: Cell::new(false),
             eof: false,
         }
     }
@@ -120,20 +123,35 @@ impl Wire {
 
     /// Gives both buffers back if nothing is in them.
     pub(super) fn park(&mut self) {
-        self.read_size = HEAD_BUFFER;
         if self.read.is_empty() && !self.parked {
-            buffers::give(std::mem::take(&mut self.read));
+            let buffer = std::mem::take(&mut self.read);
+            // One that grew for a body is too large to lie idle.
+            if self.read_size == HEAD_BUFFER {
+                buffers::give(buffer);
+            }
             self.parked = true;
         }
+        self.read_size = HEAD_BUFFER;
         self.out.release();
     }
 
     /// True when nothing was received and the peer has not closed. Costs a system call only
-    /// when the socket is known to be readable.
+    /// when the socket is known to be readable. A byte that it finds is lost: the connection is
+    /// of no use any more.
     pub(super) fn is_silent(&self) -> bool {
-        self.read.is_empty()
+        let silent = self.read.is_empty()
             && !self.eof
-            && matches!(self.stream.try_read(&mut [0]), Err(e) if e.kind() == io::ErrorKind::WouldBlock)
+            && !self.spoilt.get()
+            && matches!(self.stream.try_read(&mut [0]), Err(e) if e.kind() == io::ErrorKind::WouldBlock);
+        if !silent {
+            self.spoilt.set(true);
+        }
+        silent
+    }
+
+    /// True when [`Self::is_silent`] once said no.
+    pub(super) fn is_spoilt(&self) -> bool {
+        self.spoilt.get()
     }
 
     /// Ready when an idle connection is no longer silent.

@@ -324,8 +324,11 @@ fn heads_are_limited_in_bytes_and_lines() {
 
 const RULES: BodyRules = BodyRules { trailers: TrailerLimits { bytes: 1024, count: 4 }, keep_trailers: true };
 
-/// Body, trailers and leftover of a chunked message; or why it is refused; `None` when cut.
-fn chunked(text: &str) -> Result<Option<(String, Vec<String>, String)>, &'static str> {
+/// Body, trailers and leftover.
+type Whole = (String, Vec<String>, String);
+
+/// Reads a chunked message; or says why it is refused; `None` when it is cut.
+fn chunked(text: &str) -> Result<Option<Whole>, &'static str> {
     let mut buf = BytesMut::from(text);
     let mut reader = BodyReader::of_request(BodyLength::Unknown, false);
     let (mut body, mut trailers) = (String::new(), Vec::new());

@@ -196,7 +196,7 @@ async fn a_continue_precedes_the_response() {
 #[tokio::test]
 async fn head_gets_no_body_and_a_body_keeps_to_its_length() {
     let (mut conn, mut peer) = server_pair(ServerOptions::default());
-    write(&mut peer, &"HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1)).await;
+    write(&mut peer, "HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n").await;
     request(&mut conn).await;
     conn.send_head(&length("3"), false);
     conn.send_data(Bytes::from_static(b"abc"), true);
