@@ -4,6 +4,8 @@
 //! its log and its admin endpoint. Waiting is reading: a line of the log, an answer, the end of the
 //! process.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic, helpers outside of #[test] too")]
+
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -252,7 +254,7 @@ fn a_refused_configuration_is_shown_with_its_place() {
     let serve = run(&["-c", path]);
     assert_eq!(serve.status.code(), Some(1));
     let error = text(&serve.stderr);
-    assert!(error.contains("conect_timeout") && error.contains("c.yaml:27"), "{error}");
+    assert!(error.contains("conect_timeout") && error.contains("c.yaml:28"), "{error}");
     let validate = run(&["validate", path]);
     assert_eq!(validate.status.code(), Some(1));
     assert!(text(&validate.stdout).contains("connect_timeout"), "{}", text(&validate.stdout));

@@ -217,21 +217,23 @@ async fn run_worker(
 /// Lets what runs end, or cuts it when told.
 async fn finish(context: &Rc<WorkerContext>, inbox: &mut UnboundedReceiver<Command>) -> Tally {
     context.drain_connections();
-    let mut cut = 0;
-    loop {
+    let tally = loop {
         tokio::select! {
-            () = context.drained() => break,
+            () = context.drained() => {
+                break Tally { finished: context.requests_finished_while_draining(), cut: 0 };
+            }
             command = inbox.recv() => match command {
                 Some(Command::Cut) | None => {
-                    cut = context.cut();
-                    break;
+                    // Counted before: a request that is cut ends too.
+                    let finished = context.requests_finished_while_draining();
+                    break Tally { finished, cut: context.cut() };
                 }
                 Some(Command::Hosts(cluster, hosts)) => context.clusters.set_hosts(&cluster, hosts),
                 Some(Command::Listen(_) | Command::StopListeners { .. } | Command::Finish) => {}
             },
         }
-    }
+    };
     // Connections that were cut close in their own tasks: let those run once more.
     tokio::task::yield_now().await;
-    Tally { finished: context.requests_finished_while_draining(), cut }
+    tally
 }
