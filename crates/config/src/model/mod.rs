@@ -10,8 +10,8 @@ pub mod address;
 pub mod bootstrap;
 pub mod cluster;
 pub mod format;
-pub mod header;
 pub mod hcm;
+pub mod header;
 pub mod listener;
 mod load;
 pub mod matcher;
@@ -32,6 +32,6 @@ pub use matcher::StringMatcher;
 pub use report::NOT_SUPPORTED_YET;
 pub use route::RouteTable;
 pub use translate::{
-    Options, Translated, compatibility_markdown, translate_bootstrap, translate_cluster, translate_listener,
-    translate_route_config,
+    Options, Translated, compatibility_markdown, translate_bootstrap, translate_cluster,
+    translate_listener, translate_route_config,
 };

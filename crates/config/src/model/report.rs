@@ -22,12 +22,16 @@ enum Step<'a> {
     Field(&'a str),
     Item(&'a str, usize),
     Key(&'a str, &'a str),
+    Entry(&'a str),
 }
 
 impl<'a> Path<'a> {
     /// The start; `text` may be empty.
     pub(crate) fn root(text: &'a str) -> Self {
-        Self { parent: None, step: Step::Root(text) }
+        Self {
+            parent: None,
+            step: Step::Root(text),
+        }
     }
 
     /// A field of this message.
@@ -35,7 +39,10 @@ impl<'a> Path<'a> {
     where
         'a: 'b,
     {
-        Path { parent: Some(self), step: Step::Field(name) }
+        Path {
+            parent: Some(self),
+            step: Step::Field(name),
+        }
     }
 
     /// An element of a repeated field.
@@ -43,7 +50,10 @@ impl<'a> Path<'a> {
     where
         'a: 'b,
     {
-        Path { parent: Some(self), step: Step::Item(name, index) }
+        Path {
+            parent: Some(self),
+            step: Step::Item(name, index),
+        }
     }
 
     /// A value of a map field.
@@ -51,25 +61,47 @@ impl<'a> Path<'a> {
     where
         'a: 'b,
     {
-        Path { parent: Some(self), step: Step::Key(name, key) }
+        Path {
+            parent: Some(self),
+            step: Step::Key(name, key),
+        }
     }
 
+    /// A value of this map or struct.
+    pub(crate) fn entry<'b>(&'b self, key: &'b str) -> Path<'b>
+    where
+        'a: 'b,
+    {
+        Path {
+            parent: Some(self),
+            step: Step::Entry(key),
+        }
+    }
 }
 
 impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(parent) = self.parent {
             parent.fmt(f)?;
-            if !matches!(parent.step, Step::Root("")) {
+            if !matches!(
+                (parent.step, self.step),
+                (Step::Root(""), _) | (_, Step::Entry(_))
+            ) {
                 f.write_str(".")?;
             }
         }
         match self.step {
             Step::Root(name) | Step::Field(name) => f.write_str(name),
             Step::Item(name, index) => write!(f, "{name}[{index}]"),
-            Step::Key(name, key) => write!(f, "{name}[\"{key}\"]"),
+            Step::Key(name, key) => write!(f, "{name}[\"{}\"]", escaped(key)),
+            Step::Entry(key) => write!(f, "[\"{}\"]", escaped(key)),
         }
     }
+}
+
+/// A map key inside quotes.
+fn escaped(key: &str) -> String {
+    key.replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 /// The problems found so far, in the order found.
@@ -81,7 +113,12 @@ pub(crate) struct Report {
 
 impl Report {
     /// Adds an error: the configuration cannot be used.
-    pub(crate) fn error(&mut self, path: &Path<'_>, code: &'static str, message: impl Into<String>) {
+    pub(crate) fn error(
+        &mut self,
+        path: &Path<'_>,
+        code: &'static str,
+        message: impl Into<String>,
+    ) {
         self.add(Severity::Error, path, code, message.into(), None);
     }
 
@@ -93,7 +130,13 @@ impl Report {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        self.add(Severity::Error, path, code, message.into(), Some(help.into()));
+        self.add(
+            Severity::Error,
+            path,
+            code,
+            message.into(),
+            Some(help.into()),
+        );
     }
 
     /// Adds a warning: the configuration works, perhaps not as meant.
@@ -109,7 +152,12 @@ impl Report {
 
     /// Adds an error about something Envoy can do and nuncio cannot.
     pub(crate) fn unsupported(&mut self, path: &Path<'_>, what: impl fmt::Display) {
-        self.error(path, NOT_SUPPORTED_YET, format!("{what} is not supported yet"));
+        self.error_with(
+            path,
+            NOT_SUPPORTED_YET,
+            format!("{what} is not supported yet"),
+            COMPATIBILITY,
+        );
     }
 
     /// True when an error was added.
@@ -122,11 +170,28 @@ impl Report {
         self.diagnostics
     }
 
-    fn add(&mut self, severity: Severity, path: &Path<'_>, code: &'static str, message: String, help: Option<String>) {
+    fn add(
+        &mut self,
+        severity: Severity,
+        path: &Path<'_>,
+        code: &'static str,
+        message: String,
+        help: Option<String>,
+    ) {
         self.failed |= severity == Severity::Error;
-        self.diagnostics.push(Diagnostic { severity, code, message, path: path.to_string(), location: None, help });
+        self.diagnostics.push(Diagnostic {
+            severity,
+            code,
+            message,
+            path: path.to_string(),
+            location: None,
+            help,
+        });
     }
 }
+
+/// Where to read what is built.
+const COMPATIBILITY: &str = "docs/compatibility.md lists what is supported";
 
 /// Code of the refusals of features that Envoy has and nuncio has not.
 pub const NOT_SUPPORTED_YET: &str = "not-supported-yet";

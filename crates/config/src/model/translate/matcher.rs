@@ -5,7 +5,9 @@
 
 use envoy_types::pb::envoy::{
     config::route::v3 as route,
-    r#type::matcher::v3::{RegexMatchAndSubstitute, RegexMatcher, StringMatcher as Wire, string_matcher::MatchPattern},
+    r#type::matcher::v3::{
+        RegexMatchAndSubstitute, RegexMatcher, StringMatcher as Wire, string_matcher::MatchPattern,
+    },
 };
 use http::HeaderName;
 use regex::bytes::{Regex, RegexBuilder};
@@ -28,8 +30,12 @@ impl Context<'_> {
         if let Err(error) = regex::bytes::Regex::new(written) {
             let help = "expressions are RE2's: no look-around, no back-references; write `\\\\` for a backslash in \
                         double-quoted YAML";
-            let message = format!("this regular expression does not compile: {}", last_line(&error.to_string()));
-            self.report.error_with(&path.field("regex"), "bad-regex", message, help);
+            let message = format!(
+                "this regular expression does not compile: {}",
+                last_line(&error.to_string())
+            );
+            self.report
+                .error_with(&path.field("regex"), "bad-regex", message, help);
             return None;
         }
         compile(false).or_else(|_| compile(true)).ok()
@@ -45,14 +51,27 @@ impl Context<'_> {
         let regex = self.regex(&path.field("pattern"), &pattern.regex, &pattern.regex)?;
         if let Err(message) = check_substitution(&rewrite.substitution, regex.captures_len()) {
             // Envoy accepts it and leaves such paths as they are.
-            self.report.warning(&path.field("substitution"), "bad-substitution", message, None);
+            self.report.warning(
+                &path.field("substitution"),
+                "bad-substitution",
+                message,
+                None,
+            );
         }
         Some((regex, rewrite.substitution))
     }
 
     /// A string matcher; `None` when it is unusable (reported).
-    pub(super) fn string_matcher(&mut self, path: &Path<'_>, matcher: Wire) -> Option<StringMatcher> {
-        let case = if matcher.ignore_case { Case::Insensitive } else { Case::Sensitive };
+    pub(super) fn string_matcher(
+        &mut self,
+        path: &Path<'_>,
+        matcher: Wire,
+    ) -> Option<StringMatcher> {
+        let case = if matcher.ignore_case {
+            Case::Insensitive
+        } else {
+            Case::Sensitive
+        };
         Some(match matcher.match_pattern {
             Some(MatchPattern::Exact(text)) => StringMatcher::Exact(text, case),
             Some(MatchPattern::Prefix(text)) => StringMatcher::Prefix(text, case),
@@ -72,12 +91,23 @@ impl Context<'_> {
     }
 
     /// Header matchers of a route.
-    pub(super) fn header_matchers(&mut self, path: &Path<'_>, list: Vec<route::HeaderMatcher>) -> Vec<HeaderMatcher> {
+    pub(super) fn header_matchers(
+        &mut self,
+        path: &Path<'_>,
+        list: Vec<route::HeaderMatcher>,
+    ) -> Vec<HeaderMatcher> {
         let each = list.into_iter().enumerate();
-        each.filter_map(|(index, matcher)| self.header_matcher(&path.item("headers", index), matcher)).collect()
+        each.filter_map(|(index, matcher)| {
+            self.header_matcher(&path.item("headers", index), matcher)
+        })
+        .collect()
     }
 
-    fn header_matcher(&mut self, path: &Path<'_>, matcher: route::HeaderMatcher) -> Option<HeaderMatcher> {
+    fn header_matcher(
+        &mut self,
+        path: &Path<'_>,
+        matcher: route::HeaderMatcher,
+    ) -> Option<HeaderMatcher> {
         let name = self.matched_header(&path.field("name"), &matcher.name);
         let value = self.header_value(path, matcher.header_match_specifier);
         Some(HeaderMatcher {
@@ -99,8 +129,12 @@ impl Context<'_> {
         Some(HeaderValueMatch::String(match specifier {
             None => return Some(HeaderValueMatch::Present(true)),
             Some(By::PresentMatch(present)) => return Some(HeaderValueMatch::Present(present)),
-            Some(By::RangeMatch(range)) => return Some(HeaderValueMatch::Range(range.start, range.end)),
-            Some(By::StringMatch(matcher)) => self.string_matcher(&path.field("string_match"), matcher)?,
+            Some(By::RangeMatch(range)) => {
+                return Some(HeaderValueMatch::Range(range.start, range.end));
+            }
+            Some(By::StringMatch(matcher)) => {
+                self.string_matcher(&path.field("string_match"), matcher)?
+            }
             Some(By::SafeRegexMatch(regex)) => {
                 StringMatcher::Regex(self.full_match(&path.field("safe_regex_match"), &regex)?)
             }
@@ -120,7 +154,11 @@ impl Context<'_> {
             lower => match HeaderName::try_from(lower) {
                 Ok(name) => MatchedHeader::Name(name),
                 Err(_) => {
-                    self.report.error(path, "bad-header-name", format!("`{name}` is not a header name"));
+                    self.report.error(
+                        path,
+                        "bad-header-name",
+                        format!("`{name}` is not a header name"),
+                    );
                     return None;
                 }
             },
@@ -140,12 +178,18 @@ impl Context<'_> {
             let (value, present) = match matcher.query_parameter_match_specifier {
                 None => (None, true),
                 Some(By::PresentMatch(present)) => (None, present),
-                Some(By::StringMatch(text)) => match self.string_matcher(&path.field("string_match"), text) {
-                    Some(matcher) => (Some(matcher), true),
-                    None => continue,
-                },
+                Some(By::StringMatch(text)) => {
+                    match self.string_matcher(&path.field("string_match"), text) {
+                        Some(matcher) => (Some(matcher), true),
+                        None => continue,
+                    }
+                }
             };
-            matchers.push(QueryMatcher { name: matcher.name, value, present });
+            matchers.push(QueryMatcher {
+                name: matcher.name,
+                value,
+                present,
+            });
         }
         matchers
     }
@@ -163,10 +207,16 @@ fn check_substitution(text: &str, groups: usize) -> Result<(), String> {
             Some(digit) if digit.is_ascii_digit() => {
                 let group = digit.to_digit(10).unwrap_or_default();
                 if usize::try_from(group).is_ok_and(|group| group >= groups) {
-                    return Err(format!("`\\{group}` refers to a group that the pattern does not have"));
+                    return Err(format!(
+                        "`\\{group}` refers to a group that the pattern does not have"
+                    ));
                 }
             }
-            _ => return Err("after a backslash stands a digit (a group) or another backslash".to_owned()),
+            _ => {
+                return Err(
+                    "after a backslash stands a digit (a group) or another backslash".to_owned(),
+                );
+            }
         }
     }
     Ok(())

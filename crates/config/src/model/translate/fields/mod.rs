@@ -17,7 +17,7 @@ use std::sync::LazyLock;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
-    model::report::{NOT_SUPPORTED_YET, Path, Report},
+    model::report::{Path, Report},
     schema::{
         Field, Kind, Message, WellKnown,
         wire::{Reader, Wire},
@@ -36,7 +36,12 @@ pub(super) struct Support {
 
 impl Support {
     const fn of(message: &'static str, handled: &'static [&'static str]) -> Self {
-        Self { message, handled, ignored: &[], never: &[] }
+        Self {
+            message,
+            handled,
+            ignored: &[],
+            never: &[],
+        }
     }
 
     /// Fields that may be left out, with the reason.
@@ -53,7 +58,9 @@ impl Support {
 
     fn status(&self, field: &str) -> Status {
         let reason = |list: &'static [(&str, &'static str)]| {
-            list.iter().find(|(name, _)| *name == field).map(|(_, reason)| *reason)
+            list.iter()
+                .find(|(name, _)| *name == field)
+                .map(|(_, reason)| *reason)
         };
         if self.handled == ["*"] || self.handled.contains(&field) {
             Status::Handled
@@ -83,11 +90,20 @@ struct Index {
 }
 
 static INDEX: LazyLock<Index> = LazyLock::new(|| {
-    let mut index = Index { messages: FxHashSet::default(), fields: FxHashMap::default() };
+    let mut index = Index {
+        messages: FxHashSet::default(),
+        fields: FxHashMap::default(),
+    };
     for support in table::all() {
-        let Some(message) = Message::named(support.message) else { continue };
+        let Some(message) = Message::named(support.message) else {
+            continue;
+        };
         index.messages.insert(message);
-        index.fields.extend(message.fields().map(|field| (field.id, support.status(field.name()))));
+        index.fields.extend(
+            message
+                .fields()
+                .map(|field| (field.id, support.status(field.name()))),
+        );
     }
     index
 });
@@ -97,11 +113,20 @@ pub(super) struct FieldCheck<'r> {
     report: &'r mut Report,
     /// Ignored fields that were warned about.
     warned: FxHashSet<u16>,
+    /// Messages that the current one is inside of.
+    depth: usize,
 }
+
+/// Filters in filters, and so on: real configurations stay below 30.
+const MAX_DEPTH: usize = 100;
 
 impl<'r> FieldCheck<'r> {
     pub(super) fn new(report: &'r mut Report) -> Self {
-        Self { report, warned: FxHashSet::default() }
+        Self {
+            report,
+            warned: FxHashSet::default(),
+            depth: 0,
+        }
     }
 
     /// Reports every field below that is set and not handled.
@@ -115,11 +140,31 @@ impl<'r> FieldCheck<'r> {
         if !INDEX.messages.contains(&message) {
             return;
         }
+        if self.depth == MAX_DEPTH {
+            self.report.error(
+                path,
+                "too-deep",
+                format!("messages are nested more than {MAX_DEPTH} deep"),
+            );
+            return;
+        }
+        self.depth += 1;
+        self.fields(message, wire, path);
+        self.depth -= 1;
+    }
+
+    fn fields(&mut self, message: Message, wire: &[u8], path: &Path<'_>) {
         let mut places = Places::default();
         for (number, value) in Reader::new(wire) {
             // A number that no field has is the business of the wire rules.
-            let Some(field) = message.field_numbered(number) else { continue };
-            let place = if field.is_repeated() && field.map().is_none() { Some(places.next(number)) } else { None };
+            let Some(field) = message.field_numbered(number) else {
+                continue;
+            };
+            let place = if field.is_repeated() && field.map().is_none() {
+                Some(places.next(number))
+            } else {
+                None
+            };
             if is_unset(&field, value) {
                 continue;
             }
@@ -129,14 +174,19 @@ impl<'r> FieldCheck<'r> {
             };
             match INDEX.fields.get(&field.id) {
                 Some(Status::Handled) => self.handled(&field, value, path, &at),
-                Some(status) => self.unhandled(&field, *status, value, &at),
-                None => {}
+                // A list is refused once, at its first item.
+                Some(status) if place.is_none_or(|index| index == 0) => {
+                    self.unhandled(&field, *status, value, &at)
+                }
+                _ => {}
             }
         }
     }
 
     fn handled(&mut self, field: &Field, value: Wire<'_>, parent: &Path<'_>, at: &Path<'_>) {
-        let (Wire::Bytes(bytes), Kind::Message(inner)) = (value, field.kind) else { return };
+        let (Wire::Bytes(bytes), Kind::Message(inner)) = (value, field.kind) else {
+            return;
+        };
         if let Some(entry) = field.map() {
             return self.map_entry(field, entry, bytes, parent);
         }
@@ -158,7 +208,9 @@ impl<'r> FieldCheck<'r> {
         }
         let at = parent.key(field.name(), key);
         match entry.entry().map(|(_, value)| value.kind) {
-            Some(Kind::Message(inner)) if inner.well_known() == Some(WellKnown::Any) => self.any(value, &at),
+            Some(Kind::Message(inner)) if inner.well_known() == Some(WellKnown::Any) => {
+                self.any(value, &at)
+            }
             Some(Kind::Message(inner)) => self.message(inner, value, &at),
             _ => {}
         }
@@ -170,7 +222,11 @@ impl<'r> FieldCheck<'r> {
         for part in Reader::new(bytes) {
             match part {
                 (1, Wire::Bytes(url)) => {
-                    name = std::str::from_utf8(url).unwrap_or_default().rsplit('/').next().unwrap_or_default();
+                    name = std::str::from_utf8(url)
+                        .unwrap_or_default()
+                        .rsplit('/')
+                        .next()
+                        .unwrap_or_default();
                 }
                 (2, Wire::Bytes(bytes)) => value = bytes,
                 _ => {}
@@ -190,10 +246,15 @@ impl<'r> FieldCheck<'r> {
             }
             Status::NotYet if is_false(field, value) => {}
             Status::NotYet => {
-                self.report.error(at, NOT_SUPPORTED_YET, format!("`{}` is not supported yet", field.name()));
+                self.report
+                    .unsupported(at, format_args!("`{}`", field.name()));
             }
             Status::Never(reason) => {
-                self.report.error(at, "not-supported", format!("`{}` is not supported: {reason}", field.name()));
+                self.report.error(
+                    at,
+                    "not-supported",
+                    format!("`{}` is not supported: {reason}", field.name()),
+                );
             }
         }
     }
@@ -230,7 +291,9 @@ fn is_unset(field: &Field, value: Wire<'_>) -> bool {
 
 /// A wrapped `false` asks for nothing.
 fn is_false(field: &Field, value: Wire<'_>) -> bool {
-    let (Wire::Bytes(bytes), Kind::Message(inner)) = (value, field.kind) else { return false };
+    let (Wire::Bytes(bytes), Kind::Message(inner)) = (value, field.kind) else {
+        return false;
+    };
     inner.name() == "google.protobuf.BoolValue"
         && Reader::new(bytes).all(|part| matches!(part, (1, Wire::Varint(0))))
 }
