@@ -35,11 +35,14 @@ impl<'a> From<&'a SocketAddress> for Place<'a> {
 pub(super) fn of(address: LocalAddress, info: &StreamInfo) -> Option<Place<'_>> {
     let connection = &info.connection;
     match address {
-        LocalAddress::DownstreamRemote => {
-            Some(info.client.map_or_else(|| Place::from(&connection.remote), Place::Ip))
-        }
+        LocalAddress::DownstreamRemote => Some(
+            info.client
+                .map_or_else(|| Place::from(&connection.remote), Place::Ip),
+        ),
         LocalAddress::DownstreamDirectRemote => Some(Place::from(&connection.remote)),
-        LocalAddress::DownstreamLocal | LocalAddress::DownstreamDirectLocal => Some(Place::from(&connection.local)),
+        LocalAddress::DownstreamLocal | LocalAddress::DownstreamDirectLocal => {
+            Some(Place::from(&connection.local))
+        }
         LocalAddress::UpstreamLocal => info.upstream.local.as_ref().map(Place::from),
         LocalAddress::UpstreamRemote => info.upstream.host.as_ref().map(Place::from),
     }

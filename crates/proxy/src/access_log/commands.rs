@@ -1,4 +1,4 @@
-//! Format commands that take parameters: headers, paths, queries, durations, gRPC status.
+//! Format commands that take parameters: headers, paths, queries, durations, server names.
 //!
 //! Each writes its text straight behind what the buffer holds and answers what it wrote. Metadata,
 //! filter state, CEL and certificates have no source yet and are absent.
@@ -8,27 +8,40 @@ use std::{borrow::Cow, time::SystemTime};
 use http::header::HeaderName;
 use nuncio_api::{Headers, names};
 use nuncio_config::model::format::{
-    Command, DurationPoint, GrpcStatusForm, HeaderKey, HeaderSource, Operator, PathQuery, PathSource, Precision,
-    ServerNameSource, TimeSource, XfccKey,
+    Command, DurationPoint, HeaderKey, HeaderSource, Operator, PathQuery, PathSource, Precision,
+    ServerNameSource, TimeSource,
 };
 use tokio::time::Instant;
 
 use super::{
-    address, render, time,
+    address, grpc, render, time,
     values::{self, Written, number, text},
+    xfcc,
 };
-use crate::{reply::is_grpc_request, stream_info::StreamInfo};
+use crate::stream_info::StreamInfo;
 
 /// Writes what `command` stands for.
 pub(super) fn write(command: &Command, info: &StreamInfo, out: &mut Vec<u8>) -> Written {
     match command {
         Command::Plain(plain) => values::write(*plain, info, out),
-        Command::Header { source, name, alternative } => {
+        Command::Header {
+            source,
+            name,
+            alternative,
+        } => {
             let found = header(*source, name, info);
-            let found = found.or_else(|| alternative.as_ref().and_then(|name| header(*source, name, info)));
+            let found = found.or_else(|| {
+                alternative
+                    .as_ref()
+                    .and_then(|name| header(*source, name, info))
+            });
             text(found, out)
         }
-        Command::Time { source, local, format } => {
+        Command::Time {
+            source,
+            local,
+            format,
+        } => {
             let at = match source {
                 TimeSource::Start => info.start_time,
                 TimeSource::Emit => SystemTime::now(),
@@ -36,18 +49,33 @@ pub(super) fn write(command: &Command, info: &StreamInfo, out: &mut Vec<u8>) -> 
             time::write(at, *local, format.as_deref(), out);
             Written::Text
         }
-        Command::AddressWithoutPort { address, mask } => address::without_port(*address, *mask, info, out),
-        Command::CommonDuration { from, to, precision } => {
-            number(between(moment(from, info), moment(to, info), *precision), out)
+        Command::AddressWithoutPort { address, mask } => {
+            address::without_port(*address, *mask, info, out)
         }
+        Command::CommonDuration {
+            from,
+            to,
+            precision,
+        } => number(
+            between(moment(from, info), moment(to, info), *precision),
+            out,
+        ),
         Command::ResponseCodeDetails { allow_whitespace } => {
-            let Some(details) = &info.details else { return Written::Absent };
-            if *allow_whitespace { text(Some(details.as_bytes()), out) } else { values::underscored(details, out) }
+            let Some(details) = &info.details else {
+                return Written::Absent;
+            };
+            if *allow_whitespace {
+                text(Some(details.as_bytes()), out)
+            } else {
+                values::underscored(details, out)
+            }
         }
-        Command::GrpcStatus(form) => grpc_status(*form, info, out),
+        Command::GrpcStatus(form) => grpc::write(*form, info, out),
         Command::RequestedServerName { source, host } => match source {
             ServerNameSource::SniOnly => Written::Absent,
-            ServerNameSource::SniFirst | ServerNameSource::HostFirst => text(host_of(*host, info), out),
+            ServerNameSource::SniFirst | ServerNameSource::HostFirst => {
+                text(host_of(*host, info), out)
+            }
         },
         Command::Path { query, source } => {
             let path = path_of(*source, info);
@@ -58,7 +86,9 @@ pub(super) fn write(command: &Command, info: &StreamInfo, out: &mut Vec<u8>) -> 
         }
         Command::QueryParam(name) => query_param(name, info, out),
         Command::QueryParams { decoded } => {
-            let Some(query) = query_of(info) else { return Written::Absent };
+            let Some(query) = query_of(info) else {
+                return Written::Absent;
+            };
             if *decoded {
                 // Envoy decodes visible ASCII only here; a space stays `%20`.
                 percent_decode(query, |byte| byte.is_ascii_graphic(), out);
@@ -68,7 +98,7 @@ pub(super) fn write(command: &Command, info: &StreamInfo, out: &mut Vec<u8>) -> 
         }
         // Envoy prints `-` even where everything else that is absent is left out.
         Command::Environment(value) => text(Some(value.as_deref().unwrap_or("-")), out),
-        Command::XfccValue(key) => xfcc(*key, info, out),
+        Command::XfccValue(key) => xfcc::write(*key, info, out),
         Command::Coalesce(operators) => coalesce(operators, info, out),
         Command::CertificateTime { .. }
         | Command::Metadata { .. }
@@ -78,8 +108,12 @@ pub(super) fn write(command: &Command, info: &StreamInfo, out: &mut Vec<u8>) -> 
 }
 
 fn coalesce(operators: &[Operator], info: &StreamInfo, out: &mut Vec<u8>) -> Written {
-    let mut written = operators.iter().map(|operator| render::operator(operator, info, out));
-    written.find(|written| *written != Written::Absent).unwrap_or(Written::Absent)
+    let mut written = operators
+        .iter()
+        .map(|operator| render::operator(operator, info, out));
+    written
+        .find(|written| *written != Written::Absent)
+        .unwrap_or(Written::Absent)
 }
 
 fn header<'a>(source: HeaderSource, key: &'a HeaderKey, info: &'a StreamInfo) -> Option<&'a [u8]> {
@@ -92,7 +126,9 @@ fn header<'a>(source: HeaderSource, key: &'a HeaderKey, info: &'a StreamInfo) ->
                 HeaderKey::Path => non_empty(request.path.as_bytes()),
                 HeaderKey::Authority => non_empty(request.authority.as_bytes()),
                 HeaderKey::Scheme => Some(request.scheme.as_str().as_bytes()),
-                HeaderKey::Unknown(name) if name == ":protocol" => request.upgrade.as_ref().map(|u| u.as_bytes()),
+                HeaderKey::Unknown(name) if name == ":protocol" => {
+                    request.upgrade.as_ref().map(|u| u.as_bytes())
+                }
                 HeaderKey::Status | HeaderKey::Unknown(_) => None,
             }
         }
@@ -137,7 +173,11 @@ fn moment(point: &DurationPoint, info: &StreamInfo) -> Option<Instant> {
 }
 
 /// Time from one moment to a later one; `None` when either is missing or they are the wrong way round.
-pub(super) fn between(from: Option<Instant>, to: Option<Instant>, precision: Precision) -> Option<u64> {
+pub(super) fn between(
+    from: Option<Instant>,
+    to: Option<Instant>,
+    precision: Precision,
+) -> Option<u64> {
     let duration = to?.checked_duration_since(from?)?;
     u64::try_from(match precision {
         Precision::Milliseconds => duration.as_millis(),
@@ -149,15 +189,27 @@ pub(super) fn between(from: Option<Instant>, to: Option<Instant>, precision: Pre
 
 fn path_of(source: PathSource, info: &StreamInfo) -> Option<&[u8]> {
     let request = info.request.as_ref()?;
-    choose(source, value(&request.headers, &names::X_ENVOY_ORIGINAL_PATH), non_empty(request.path.as_bytes()))
+    choose(
+        source,
+        value(&request.headers, &names::X_ENVOY_ORIGINAL_PATH),
+        non_empty(request.path.as_bytes()),
+    )
 }
 
 fn host_of(source: PathSource, info: &StreamInfo) -> Option<&[u8]> {
     let request = info.request.as_ref()?;
-    choose(source, value(&request.headers, &names::X_ENVOY_ORIGINAL_HOST), non_empty(request.authority.as_bytes()))
+    choose(
+        source,
+        value(&request.headers, &names::X_ENVOY_ORIGINAL_HOST),
+        non_empty(request.authority.as_bytes()),
+    )
 }
 
-fn choose<'a>(source: PathSource, original: Option<&'a [u8]>, current: Option<&'a [u8]>) -> Option<&'a [u8]> {
+fn choose<'a>(
+    source: PathSource,
+    original: Option<&'a [u8]>,
+    current: Option<&'a [u8]>,
+) -> Option<&'a [u8]> {
     match source {
         PathSource::Original => original,
         PathSource::Current => current,
@@ -175,10 +227,18 @@ fn query_of(info: &StreamInfo) -> Option<&[u8]> {
 }
 
 fn query_param(wanted: &str, info: &StreamInfo, out: &mut Vec<u8>) -> Written {
-    let Some(query) = query_of(info) else { return Written::Absent };
-    for pair in query.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+    let Some(query) = query_of(info) else {
+        return Written::Absent;
+    };
+    for pair in query
+        .split(|byte| *byte == b'&')
+        .filter(|pair| !pair.is_empty())
+    {
         let (name, value) = match memchr::memchr(b'=', pair) {
-            Some(at) => (pair.get(..at).unwrap_or_default(), pair.get(at + 1..).unwrap_or_default()),
+            Some(at) => (
+                pair.get(..at).unwrap_or_default(),
+                pair.get(at + 1..).unwrap_or_default(),
+            ),
             None => (pair, &[][..]),
         };
         if decoded(name).as_ref() == wanted.as_bytes() {
@@ -220,122 +280,7 @@ fn percent_decode(text: &[u8], admitted: impl Fn(u8) -> bool, out: &mut Vec<u8>)
 }
 
 fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
-}
-
-/// The outcome of a gRPC request: from the trailers, else the headers, else the HTTP status.
-/// Absent for other requests. A text that is no number is -1, as in Envoy.
-fn grpc_code(info: &StreamInfo) -> Option<i64> {
-    if !is_grpc_request(&info.request.as_ref()?.headers) {
-        return None;
-    }
-    let status = |headers: &Headers| headers.get(&names::GRPC_STATUS).filter(|v| !v.is_empty()).cloned();
-    let found = info.response_trailers.as_ref().and_then(status);
-    let Some(found) = found.or_else(|| info.response.as_ref().and_then(|r| status(&r.headers))) else {
-        return info.response.as_ref().map(|response| grpc_code_of_http(response.status.as_u16()));
-    };
-    Some(found.to_str().ok().and_then(|text| text.parse().ok()).filter(|code| *code >= 0).unwrap_or(-1))
-}
-
-fn grpc_code_of_http(status: u16) -> i64 {
-    match status {
-        400 => 13,
-        401 => 16,
-        403 => 7,
-        404 => 12,
-        429 | 502..=504 => 14,
-        _ => 2,
-    }
-}
-
-pub(super) fn grpc_status(form: GrpcStatusForm, info: &StreamInfo, out: &mut Vec<u8>) -> Written {
-    let Some(code) = grpc_code(info) else { return Written::Absent };
-    let names = usize::try_from(code).ok().and_then(|code| GRPC_NAMES.get(code));
-    let mut buffer = itoa::Buffer::new();
-    match (form, names) {
-        (GrpcStatusForm::Number, _) => {
-            out.extend_from_slice(buffer.format(code).as_bytes());
-            Written::Number
-        }
-        (GrpcStatusForm::Camel, Some((camel, _))) => text(Some(camel), out),
-        (GrpcStatusForm::Snake, Some((_, snake))) => text(Some(snake), out),
-        (_, None) => text(Some(buffer.format(code)), out),
-    }
-}
-
-const GRPC_NAMES: [(&str, &str); 17] = [
-    ("OK", "OK"),
-    ("Canceled", "CANCELLED"),
-    ("Unknown", "UNKNOWN"),
-    ("InvalidArgument", "INVALID_ARGUMENT"),
-    ("DeadlineExceeded", "DEADLINE_EXCEEDED"),
-    ("NotFound", "NOT_FOUND"),
-    ("AlreadyExists", "ALREADY_EXISTS"),
-    ("PermissionDenied", "PERMISSION_DENIED"),
-    ("ResourceExhausted", "RESOURCE_EXHAUSTED"),
-    ("FailedPrecondition", "FAILED_PRECONDITION"),
-    ("Aborted", "ABORTED"),
-    ("OutOfRange", "OUT_OF_RANGE"),
-    ("Unimplemented", "UNIMPLEMENTED"),
-    ("Internal", "INTERNAL"),
-    ("Unavailable", "UNAVAILABLE"),
-    ("DataLoss", "DATA_LOSS"),
-    ("Unauthenticated", "UNAUTHENTICATED"),
-];
-
-/// A key of x-forwarded-client-cert: of the first element that has it.
-fn xfcc(key: XfccKey, info: &StreamInfo, out: &mut Vec<u8>) -> Written {
-    let name: &[u8] = match key {
-        XfccKey::By => b"by",
-        XfccKey::Hash => b"hash",
-        XfccKey::Cert => b"cert",
-        XfccKey::Chain => b"chain",
-        XfccKey::Subject => b"subject",
-        XfccKey::Uri => b"uri",
-        XfccKey::Dns => b"dns",
-    };
-    let list = info.request.as_ref().and_then(|r| value(&r.headers, &names::X_FORWARDED_CLIENT_CERT));
-    let mut rest = list.unwrap_or_default();
-    while !rest.is_empty() {
-        let (pair, tail) = split_unquoted(rest);
-        rest = tail;
-        let Some(at) = memchr::memchr(b'=', pair) else { continue };
-        let (found, value) = (pair.get(..at).unwrap_or_default(), pair.get(at + 1..).unwrap_or_default());
-        if found.trim_ascii().eq_ignore_ascii_case(name) {
-            unquote(value.trim_ascii(), out);
-            return Written::Text;
-        }
-    }
-    Written::Absent
-}
-
-/// Up to the first `,` or `;` outside quotes, and what follows it.
-fn split_unquoted(text: &[u8]) -> (&[u8], &[u8]) {
-    let (mut quoted, mut escaped) = (false, false);
-    for (at, byte) in text.iter().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b',' | b';' if !quoted => {
-                return (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default());
-            }
-            _ => {}
-        }
-    }
-    (text, &[])
-}
-
-fn unquote(value: &[u8], out: &mut Vec<u8>) {
-    let Some(inner) = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")) else {
-        out.extend_from_slice(value);
-        return;
-    };
-    let mut bytes = inner.iter();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'\\' => out.extend(bytes.next()),
-            byte => out.push(*byte),
-        }
-    }
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
 }

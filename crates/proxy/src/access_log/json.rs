@@ -12,10 +12,7 @@ use nuncio_config::model::{
     format::{Format, Part},
 };
 
-use super::{
-    render,
-    values::Written,
-};
+use super::{render, values::Written};
 use crate::stream_info::StreamInfo;
 
 /// A JSON format made ready.
@@ -37,7 +34,10 @@ enum Node {
 impl JsonLine {
     /// Makes `object` ready.
     pub(super) fn new(object: &JsonNode, omit_empty_values: bool) -> Self {
-        Self { root: Node::new(object), omit: omit_empty_values }
+        Self {
+            root: Node::new(object),
+            omit: omit_empty_values,
+        }
     }
 
     /// Appends one line with its newline.
@@ -60,7 +60,12 @@ impl Node {
                     text.push(b':');
                     text
                 };
-                Self::Object(fields.iter().map(|(name, value)| (key(name), Self::new(value))).collect())
+                Self::Object(
+                    fields
+                        .iter()
+                        .map(|(name, value)| (key(name), Self::new(value)))
+                        .collect(),
+                )
             }
             JsonNode::List(entries) => Self::List(entries.iter().map(Self::new).collect()),
             JsonNode::Format(format) => Self::Format(format.clone()),
@@ -188,7 +193,9 @@ fn escape_by_number(byte: u8, out: &mut Vec<u8>) {
 /// A constant of the configuration; whole numbers have no fraction, whatever they were read as.
 fn constant(value: &serde_json::Value) -> String {
     match value.as_f64() {
-        Some(number) if value.is_number() && number.fract() == 0.0 && number.abs() < 1e17 => format!("{number:.0}"),
+        Some(number) if value.is_number() && number.fract() == 0.0 && number.abs() < 1e17 => {
+            format!("{number:.0}")
+        }
         _ => value.to_string(),
     }
 }

@@ -13,10 +13,7 @@ use std::{
 };
 
 use nuncio_config::model::{AccessLog, access_log::LogSink};
-use nuncio_stats::{
-    Group, ScopeName, Shard, Store,
-    templates::filesystem_stats,
-};
+use nuncio_stats::{Group, ScopeName, Shard, Store, templates::filesystem_stats};
 
 use super::writer::{Output, Queue};
 
@@ -111,7 +108,10 @@ impl LogSinks {
 
     /// Opens all files again, after what is already handed over was written to the old ones.
     pub fn reopen(&self) {
-        let outputs = lock(&self.sinks).iter().map(|sink| Arc::clone(&sink.output)).collect();
+        let outputs = lock(&self.sinks)
+            .iter()
+            .map(|sink| Arc::clone(&sink.output))
+            .collect();
         self.queue.reopen(outputs);
     }
 
@@ -145,7 +145,11 @@ impl LogSinks {
     }
 
     fn is_empty(&self) -> bool {
-        let empty = |sink: &Arc<Sink>| lock(&sink.buffers).iter().all(|(_, buffer)| lock(&buffer.lines).is_empty());
+        let empty = |sink: &Arc<Sink>| {
+            lock(&sink.buffers)
+                .iter()
+                .all(|(_, buffer)| lock(&buffer.lines).is_empty())
+        };
         lock(&self.sinks).iter().all(empty)
     }
 
@@ -155,7 +159,10 @@ impl LogSinks {
             return Arc::clone(sink);
         }
         self.start_writer();
-        let sink = Arc::new(Sink { output: Arc::new(Output::new(target.clone())), buffers: Mutex::default() });
+        let sink = Arc::new(Sink {
+            output: Arc::new(Output::new(target.clone())),
+            buffers: Mutex::default(),
+        });
         sinks.push(Arc::clone(&sink));
         sink
     }
@@ -167,7 +174,10 @@ impl LogSinks {
             return;
         }
         let (queue, stats) = (Arc::clone(&self.queue), self.shard(0));
-        match thread::Builder::new().name("access-log".to_owned()).spawn(move || queue.write_all(&stats)) {
+        match thread::Builder::new()
+            .name("access-log".to_owned())
+            .spawn(move || queue.write_all(&stats))
+        {
             Ok(thread) => *writer = Some(thread),
             Err(error) => tracing::error!(%error, "access logs cannot be written: no thread"),
         }
@@ -176,7 +186,9 @@ impl LogSinks {
 
 impl Drop for LogSinks {
     fn drop(&mut self) {
-        let Some(writer) = lock(&self.writer).take() else { return };
+        let Some(writer) = lock(&self.writer).take() else {
+            return;
+        };
         let written = self.flush_and_wait(CLOSE_LIMIT);
         self.queue.close();
         if !written {

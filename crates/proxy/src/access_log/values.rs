@@ -10,10 +10,11 @@ use nuncio_api::{Headers, Protocol, RequestHead, ResponseFlag, ResponseHead, nam
 use nuncio_config::model::format::{GrpcStatusForm, LocalAddress, Plain, Precision};
 use tokio::time::Instant;
 
-use super::{address, commands};
+use super::{address, commands, grpc};
 use crate::stream_info::StreamInfo;
 
-static HOSTNAME: LazyLock<Vec<u8>> = LazyLock::new(|| rustix::system::uname().nodename().to_bytes().to_vec());
+static HOSTNAME: LazyLock<Vec<u8>> =
+    LazyLock::new(|| rustix::system::uname().nodename().to_bytes().to_vec());
 
 /// What a command wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,21 +29,29 @@ pub(super) enum Written {
 
 /// Writes a text that may be absent.
 pub(super) fn text(value: Option<impl AsRef<[u8]>>, out: &mut Vec<u8>) -> Written {
-    let Some(value) = value else { return Written::Absent };
+    let Some(value) = value else {
+        return Written::Absent;
+    };
     out.extend_from_slice(value.as_ref());
     Written::Text
 }
 
 /// Writes a number that may be absent.
 pub(super) fn number(value: Option<u64>, out: &mut Vec<u8>) -> Written {
-    let Some(value) = value else { return Written::Absent };
+    let Some(value) = value else {
+        return Written::Absent;
+    };
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     Written::Number
 }
 
 /// Writes a text with underscores for spaces.
 pub(super) fn underscored(value: &str, out: &mut Vec<u8>) -> Written {
-    out.extend(value.bytes().map(|byte| if byte == b' ' { b'_' } else { byte }));
+    out.extend(
+        value
+            .bytes()
+            .map(|byte| if byte == b' ' { b'_' } else { byte }),
+    );
     Written::Text
 }
 
@@ -55,8 +64,14 @@ pub(super) fn write(plain: Plain, info: &StreamInfo, out: &mut Vec<u8>) -> Writt
         Plain::ResponseFlags => flags(info, ResponseFlag::short, out),
         Plain::ResponseFlagsLong => flags(info, ResponseFlag::long, out),
         Plain::Hostname => text(Some(HOSTNAME.as_slice()), out),
-        Plain::GrpcStatusNumber => commands::grpc_status(GrpcStatusForm::Number, info, out),
-        Plain::RouteName => text(info.route.as_ref().map(|r| r.name.as_str()).filter(|n| !n.is_empty()), out),
+        Plain::GrpcStatusNumber => grpc::write(GrpcStatusForm::Number, info, out),
+        Plain::RouteName => text(
+            info.route
+                .as_ref()
+                .map(|r| r.name.as_str())
+                .filter(|n| !n.is_empty()),
+            out,
+        ),
         Plain::StreamId => text(request_id(info), out),
         Plain::UniqueId => unique_id(out),
         // Printed empty by Envoy too: the first is set by filters only, the second is no longer known at the end.
@@ -66,8 +81,16 @@ pub(super) fn write(plain: Plain, info: &StreamInfo, out: &mut Vec<u8>) -> Writt
         Plain::DownstreamDetectedCloseType => text(Some("Normal"), out),
         _ => {
             let first = bytes(plain, info, out);
-            let second = if first == Written::Absent { durations(plain, info, out) } else { first };
-            if second == Written::Absent { addresses(plain, info, out) } else { second }
+            let second = if first == Written::Absent {
+                durations(plain, info, out)
+            } else {
+                first
+            };
+            if second == Written::Absent {
+                addresses(plain, info, out)
+            } else {
+                second
+            }
         }
     }
 }
@@ -84,14 +107,22 @@ fn bytes(plain: Plain, info: &StreamInfo, out: &mut Vec<u8>) -> Written {
         Plain::DownstreamWireBytesSent => Some(down.sent),
         Plain::DownstreamHeaderBytesReceived => Some(down.header_received),
         Plain::DownstreamHeaderBytesSent => Some(down.header_sent),
-        Plain::DownstreamDecompressedHeaderBytesReceived => plain_headers(info.protocol, down.header_received),
-        Plain::DownstreamDecompressedHeaderBytesSent => plain_headers(info.protocol, down.header_sent),
+        Plain::DownstreamDecompressedHeaderBytesReceived => {
+            plain_headers(info.protocol, down.header_received)
+        }
+        Plain::DownstreamDecompressedHeaderBytesSent => {
+            plain_headers(info.protocol, down.header_sent)
+        }
         Plain::UpstreamWireBytesReceived => Some(up.received),
         Plain::UpstreamWireBytesSent => Some(up.sent),
         Plain::UpstreamHeaderBytesReceived => Some(up.header_received),
         Plain::UpstreamHeaderBytesSent => Some(up.header_sent),
-        Plain::UpstreamDecompressedHeaderBytesReceived => plain_headers(info.upstream.protocol, up.header_received),
-        Plain::UpstreamDecompressedHeaderBytesSent => plain_headers(info.upstream.protocol, up.header_sent),
+        Plain::UpstreamDecompressedHeaderBytesReceived => {
+            plain_headers(info.upstream.protocol, up.header_received)
+        }
+        Plain::UpstreamDecompressedHeaderBytesSent => {
+            plain_headers(info.upstream.protocol, up.header_sent)
+        }
         Plain::RequestHeadersBytes => Some(info.request.as_ref().map_or(0, request_size)),
         Plain::ResponseHeadersBytes => Some(info.response.as_ref().map_or(0, response_size)),
         Plain::ResponseTrailersBytes => Some(info.response_trailers.as_ref().map_or(0, size)),
@@ -121,10 +152,16 @@ fn durations(plain: Plain, info: &StreamInfo, out: &mut Vec<u8>) -> Written {
 fn addresses(plain: Plain, info: &StreamInfo, out: &mut Vec<u8>) -> Written {
     let upstream = &info.upstream;
     match plain {
-        Plain::DownstreamRemoteAddress => address::with_port(LocalAddress::DownstreamRemote, info, out),
+        Plain::DownstreamRemoteAddress => {
+            address::with_port(LocalAddress::DownstreamRemote, info, out)
+        }
         Plain::DownstreamRemotePort => address::port(LocalAddress::DownstreamRemote, info, out),
-        Plain::DownstreamDirectRemoteAddress => address::with_port(LocalAddress::DownstreamDirectRemote, info, out),
-        Plain::DownstreamDirectRemotePort => address::port(LocalAddress::DownstreamDirectRemote, info, out),
+        Plain::DownstreamDirectRemoteAddress => {
+            address::with_port(LocalAddress::DownstreamDirectRemote, info, out)
+        }
+        Plain::DownstreamDirectRemotePort => {
+            address::port(LocalAddress::DownstreamDirectRemote, info, out)
+        }
         Plain::DownstreamLocalAddress | Plain::DownstreamDirectLocalAddress => {
             address::with_port(LocalAddress::DownstreamLocal, info, out)
         }
@@ -139,7 +176,9 @@ fn addresses(plain: Plain, info: &StreamInfo, out: &mut Vec<u8>) -> Written {
         Plain::UpstreamLocalPort => address::port(LocalAddress::UpstreamLocal, info, out),
         Plain::UpstreamHostName => host_name(true, info, out),
         Plain::UpstreamHostNameWithoutPort => host_name(false, info, out),
-        Plain::UpstreamCluster | Plain::UpstreamClusterRaw => text(upstream.cluster.as_deref(), out),
+        Plain::UpstreamCluster | Plain::UpstreamClusterRaw => {
+            text(upstream.cluster.as_deref(), out)
+        }
         Plain::UpstreamProtocol => text(upstream.protocol.map(Protocol::as_str), out),
         Plain::UpstreamTransportFailureReason => match &upstream.transport_failure {
             Some(reason) => underscored(reason, out),
@@ -156,7 +195,9 @@ fn attempted(plain: Plain, info: &StreamInfo, out: &mut Vec<u8>) -> Written {
         return Written::Absent;
     }
     match plain {
-        Plain::UpstreamHostsAttempted => address::with_port(LocalAddress::UpstreamRemote, info, out),
+        Plain::UpstreamHostsAttempted => {
+            address::with_port(LocalAddress::UpstreamRemote, info, out)
+        }
         Plain::UpstreamHostsAttemptedWithoutPort => {
             address::without_port(LocalAddress::UpstreamRemote, None, info, out)
         }
@@ -180,7 +221,11 @@ fn host_name(port: bool, info: &StreamInfo, out: &mut Vec<u8>) -> Written {
     }
 }
 
-fn flags(info: &StreamInfo, name: impl Fn(ResponseFlag) -> &'static str, out: &mut Vec<u8>) -> Written {
+fn flags(
+    info: &StreamInfo,
+    name: impl Fn(ResponseFlag) -> &'static str,
+    out: &mut Vec<u8>,
+) -> Written {
     if info.flags.is_empty() {
         // Not absent: Envoy prints it in JSON as well.
         out.push(b'-');
@@ -196,7 +241,11 @@ fn flags(info: &StreamInfo, name: impl Fn(ResponseFlag) -> &'static str, out: &m
 }
 
 fn request_id(info: &StreamInfo) -> Option<&[u8]> {
-    info.request.as_ref()?.headers.get(&names::X_REQUEST_ID).map(|value| value.as_bytes())
+    info.request
+        .as_ref()?
+        .headers
+        .get(&names::X_REQUEST_ID)
+        .map(|value| value.as_bytes())
 }
 
 /// A fresh UUID of version 4 for each line.
@@ -217,10 +266,15 @@ fn request_size(request: &RequestHead) -> u64 {
         (":authority", request.authority.len()),
         (":path", request.path.len()),
     ];
-    let pseudo: usize = pseudo.iter().filter(|(_, value)| *value > 0).map(|(name, value)| name.len() + value).sum();
+    let pseudo: usize = pseudo
+        .iter()
+        .filter(|(_, value)| *value > 0)
+        .map(|(name, value)| name.len() + value)
+        .sum();
     size(&request.headers).saturating_add(u64::try_from(pseudo).unwrap_or(u64::MAX))
 }
 
 fn response_size(response: &ResponseHead) -> u64 {
-    size(&response.headers) + u64::try_from(":status".len() + response.status.as_str().len()).unwrap_or(0)
+    size(&response.headers)
+        + u64::try_from(":status".len() + response.status.as_str().len()).unwrap_or(0)
 }
