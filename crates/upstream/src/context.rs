@@ -24,12 +24,12 @@ use nuncio_net::{
     socket_options::{Keepalive, RawOption, RawValue},
 };
 use nuncio_stats::{
-    Counter, Gauge, Shard, StatDef, Store, WorkerId,
-    templates::{cluster_scope, cluster_stats as stats, http2_stats},
+    Counter, Gauge, Group, Shard, StatDef, Store, Template, WorkerId,
+    templates::{cluster_scope, cluster_stats as stats, http1_stats, http2_stats},
 };
 
 use crate::{
-    pool::Sweeper,
+    pool::{PoolProtocol, Sweeper},
     shared::{Breaker, ClusterShared, RoutingPriority},
 };
 
@@ -46,6 +46,7 @@ pub(crate) struct Context {
     allowance: [Cell<u64>; 2],
     http1: OnceCell<Arc<h1::ClientOptions>>,
     http2: OnceCell<(h2::ClientOptions, Rc<H2Counters>)>,
+    http1_stats: OnceCell<Arc<Group>>,
     http2_stats: OnceCell<Shard>,
     connect: OnceCell<ConnectOptions>,
 }
@@ -53,8 +54,9 @@ pub(crate) struct Context {
 impl Drop for Context {
     fn drop(&mut self) {
         self.publish_http2();
-        if let Some(shard) = self.http2_stats.get() {
-            self.store.remove(shard.group());
+        let http2 = self.http2_stats.get().map(Shard::group);
+        for group in http2.into_iter().chain(self.http1_stats.get()) {
+            self.store.remove(group);
         }
     }
 }
@@ -92,6 +94,7 @@ impl Context {
             allowance: [Cell::new(0), Cell::new(0)],
             http1: OnceCell::new(),
             http2: OnceCell::new(),
+            http1_stats: OnceCell::new(),
             http2_stats: OnceCell::new(),
             connect: OnceCell::new(),
         })
@@ -127,23 +130,38 @@ impl Context {
     }
 
     pub(crate) fn http1_options(&self) -> &Arc<h1::ClientOptions> {
-        self.http1.get_or_init(|| Arc::new(http1_options(&self.settings)))
+        self.http1.get_or_init(|| {
+            // Nothing counts in it: upstream there is nothing to drop, reject or flood.
+            let _ = self.http1_stats.set(self.codec_group("http1", &http1_stats::TEMPLATE));
+            Arc::new(http1_options(&self.settings))
+        })
     }
 
     pub(crate) fn http2_options(&self) -> &(h2::ClientOptions, Rc<H2Counters>) {
-        self.http2.get_or_init(|| (http2_options(&self.settings), Rc::default()))
+        self.http2.get_or_init(|| {
+            let group = self.codec_group("http2", &http2_stats::TEMPLATE);
+            let _ = self.http2_stats.set(group.shard(self.worker));
+            (http2_options(&self.settings), Rc::default())
+        })
+    }
+
+    /// Envoy lists the codec's stats from the first attempt to connect on.
+    pub(crate) fn list_codec_stats(&self, protocol: PoolProtocol) {
+        match protocol {
+            PoolProtocol::Http1 => _ = self.http1_options(),
+            PoolProtocol::Http2 => _ = self.http2_options(),
+        }
+    }
+
+    fn codec_group(&self, codec: &str, template: &'static Template) -> Arc<Group> {
+        self.store.group(template, cluster_scope(&self.settings.stat_name).part(codec))
     }
 
     /// Moves what the HTTP/2 codec counted to `cluster.<name>.http2.`.
     pub(crate) fn publish_http2(&self) {
-        let Some((_, counters)) = self.http2.get() else { return };
-        let shard = self.http2_stats.get_or_init(|| {
-            let scope = cluster_scope(&self.settings.stat_name).part("http2");
-            self.store.group(&http2_stats::TEMPLATE, scope).shard(self.worker)
-        });
-        let at = |defs: &[StatDef], name| {
-            defs.iter().position(|def| def.name == name).and_then(|at| u16::try_from(at).ok())
-        };
+        let (Some((_, counters)), Some(shard)) = (self.http2.get(), self.http2_stats.get()) else { return };
+        let at =
+            |defs: &[StatDef], name| defs.iter().position(|def| def.name == name).and_then(|at| u16::try_from(at).ok());
         counters.take(|name, moved| {
             if let Some(at) = at(http2_stats::TEMPLATE.counters, name) {
                 shard.add(Counter(at), moved);
@@ -249,11 +267,8 @@ fn http2_options(settings: &Settings) -> h2::ClientOptions {
     options.limits.max_consecutive_inbound_frames_with_empty_payload = http2.max_consecutive_empty_frames;
     options.limits.max_inbound_priority_frames_per_stream = http2.max_priority_frames_per_stream;
     options.limits.max_inbound_window_update_frames_per_data_frame_sent = http2.max_window_updates_per_data_frame;
-    options.keepalive = http2.keepalive.map(|(interval, timeout)| h2::KeepaliveOptions {
-        interval,
-        timeout,
-        jitter_percent: 15.0,
-    });
+    options.keepalive =
+        http2.keepalive.map(|(interval, timeout)| h2::KeepaliveOptions { interval, timeout, jitter_percent: 15.0 });
     options.buffer_limit = settings.per_connection_buffer_limit;
     options
 }

@@ -33,10 +33,7 @@ pub(crate) enum Carrier {
     /// A connection of its own.
     Http1(Box<Http1Connection>),
     /// A place on a shared connection.
-    Http2 {
-        stream: h2::ClientStream,
-        connection: Rc<Http2Connection>,
-    },
+    Http2 { stream: h2::ClientStream, connection: Rc<Http2Connection> },
 }
 
 /// How an exchange ended before its time.

@@ -7,8 +7,8 @@ use nuncio_api::{Frame, Headers, Protocol, RequestHead, ResponseHead, Scheme, Ti
 use nuncio_config::model::{
     Address,
     cluster::{
-        Breakers, Cluster as Settings, Discovery, Dns, DnsFamily, Endpoint, EndpointHealth, LbPolicy, LocalityEndpoints,
-        UpstreamProtocol,
+        Breakers, Cluster as Settings, Discovery, Dns, DnsFamily, Endpoint, EndpointHealth, LbPolicy,
+        LocalityEndpoints, UpstreamProtocol,
     },
     hcm::{CommonOptions, Http1Options, Http2Options, Underscores},
 };
@@ -210,10 +210,10 @@ pub(crate) async fn skip(duration: Duration) {
 pub(crate) fn until(mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
     let (caller, started) = (std::panic::Location::caller(), std::time::Instant::now());
     async move {
-    while !condition() {
-        assert!(started.elapsed() < Duration::from_secs(20), "still waiting at {caller}");
-        tokio::task::yield_now().await;
-    }
+        while !condition() {
+            assert!(started.elapsed() < Duration::from_secs(20), "still waiting at {caller}");
+            tokio::task::yield_now().await;
+        }
     }
 }
 

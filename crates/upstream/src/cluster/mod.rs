@@ -166,9 +166,7 @@ impl LocalHosts {
             return;
         }
         for entry in self.set.hosts() {
-            self.hosts
-                .entry(Arc::as_ptr(&entry.description))
-                .or_insert_with(|| Host::new(context, Arc::clone(entry)));
+            self.hosts.entry(Arc::as_ptr(&entry.description)).or_insert_with(|| Host::new(context, Arc::clone(entry)));
         }
         self.priorities = self.set.priorities().iter().map(|_| Priority::default()).collect();
     }

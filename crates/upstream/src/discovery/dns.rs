@@ -36,7 +36,11 @@ struct Target {
     group: LocalityEndpoints,
 }
 
-pub(super) async fn strict<P: Fn(Arc<HostSet>) + 'static>(source: Rc<ClusterSource>, resolver: Rc<dyn Resolve>, publish: Rc<P>) {
+pub(super) async fn strict<P: Fn(Arc<HostSet>) + 'static>(
+    source: Rc<ClusterSource>,
+    resolver: Rc<dyn Resolve>,
+    publish: Rc<P>,
+) {
     let (targets, fixed) = targets(&source);
     if targets.is_empty() {
         take_in(&source, &fixed, &*publish);
@@ -71,7 +75,11 @@ pub(super) async fn strict<P: Fn(Arc<HostSet>) + 'static>(source: Rc<ClusterSour
     while loops.join_next().await.is_some() {}
 }
 
-pub(super) async fn logical<P: Fn(Arc<HostSet>) + 'static>(source: Rc<ClusterSource>, resolver: Rc<dyn Resolve>, publish: Rc<P>) {
+pub(super) async fn logical<P: Fn(Arc<HostSet>) + 'static>(
+    source: Rc<ClusterSource>,
+    resolver: Rc<dyn Resolve>,
+    publish: Rc<P>,
+) {
     let (targets, slots) = targets(&source);
     let Some(target) = targets.into_iter().next() else {
         take_in(&source, &slots, &*publish);

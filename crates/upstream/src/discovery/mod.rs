@@ -133,7 +133,11 @@ impl Drop for ClusterSource {
 
 /// Publishes host sets until dropped: the current one at once when it is complete, then each new
 /// one. Must run inside a `LocalSet` or a local runtime. Cancel-safe.
-pub async fn run_discovery(source: Rc<ClusterSource>, resolver: Rc<dyn Resolve>, publish: impl Fn(Arc<HostSet>) + 'static) {
+pub async fn run_discovery(
+    source: Rc<ClusterSource>,
+    resolver: Rc<dyn Resolve>,
+    publish: impl Fn(Arc<HostSet>) + 'static,
+) {
     match source.settings.discovery {
         Discovery::Static => publish(source.hosts()),
         Discovery::StrictDns => dns::strict(source, resolver, Rc::new(publish)).await,

@@ -215,7 +215,8 @@ fn hosts_of(text: &str, name: &str) -> Vec<IpAddr> {
 mod tests {
     use super::*;
 
-    const HOSTS: &str = "127.0.0.1 localhost # me\n::1 localhost ip6-localhost\n10.0.0.1 db.internal DB\n# 10.0.0.2 db\n";
+    const HOSTS: &str =
+        "127.0.0.1 localhost # me\n::1 localhost ip6-localhost\n10.0.0.1 db.internal DB\n# 10.0.0.2 db\n";
 
     #[test]
     fn a_hosts_file_is_read_without_regard_to_case_or_comments() {
@@ -278,10 +279,7 @@ mod tests {
     fn dns_answers_come_with_their_time_to_live() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let wanted = Resolution {
-                addresses: vec!["10.0.0.1".parse().unwrap()],
-                ttl: Some(Duration::from_secs(7)),
-            };
+            let wanted = Resolution { addresses: vec!["10.0.0.1".parse().unwrap()], ttl: Some(Duration::from_secs(7)) };
             for family in [DnsFamily::V4Only, DnsFamily::Auto, DnsFamily::V4Preferred, DnsFamily::All] {
                 assert_eq!(ask(0, family).await.unwrap(), wanted, "{family:?}");
             }

@@ -219,4 +219,35 @@ mod tests {
         assert_eq!(plan.pick(90), (0, HostSource::Degraded));
         assert_eq!(plan.pick(199), (0, HostSource::Degraded));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn loads_always_add_up_to_a_hundred(
+            counts in proptest::collection::vec((0_u32..20, 0_u32..20, 0_u32..20), 1..6),
+            overprovisioning in 100_u32..200,
+            threshold in 0.0..100.0_f64,
+        ) {
+            let counts: Vec<_> = counts
+                .into_iter()
+                .map(|(healthy, degraded, rest)| HostCounts { total: healthy + degraded + rest, healthy, degraded })
+                .collect();
+            let plan = PriorityPlan::new(&counts, overprovisioning, threshold);
+            let sum: u32 = plan.0.iter().map(|load| load.healthy + load.degraded).sum();
+            proptest::prop_assert_eq!(sum, 100);
+        }
+
+        #[test]
+        fn no_load_goes_to_a_priority_without_usable_hosts(
+            counts in proptest::collection::vec((0_u32..3, 1_u32..3), 2..6),
+            roll: u64,
+        ) {
+            let counts: Vec<_> = counts
+                .into_iter()
+                .map(|(healthy, rest)| HostCounts { total: healthy + rest, healthy, degraded: 0 })
+                .collect();
+            let plan = PriorityPlan::new(&counts, 140, 50.0);
+            let (index, source) = plan.pick(roll);
+            proptest::prop_assert!(source == HostSource::Panic || counts[index].healthy > 0);
+        }
+    }
 }

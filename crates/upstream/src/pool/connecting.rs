@@ -35,6 +35,7 @@ impl Pool {
         let capacity = self.expected_capacity(host);
         self.connecting_capacity.set(self.connecting_capacity.get().saturating_add(capacity));
         let guard = ConnectionGuard::new(&host.state, self.key);
+        host.state.context.list_codec_stats(self.key.protocol);
         let (host, key) = (Rc::clone(host), self.key);
         tokio::task::spawn_local(async move {
             let target = host.address().clone();

@@ -45,9 +45,8 @@ impl Pool {
         guard: ConnectionGuard,
     ) -> Result<(), AcquireError> {
         let (options, counters) = host.state.context.http2_options();
-        let (handle, driver) = h2::connect(stream, options, Rc::clone(counters)).map_err(|error| {
-            AcquireError::ConnectFailed { source: error.to_string().into(), local: false }
-        })?;
+        let (handle, driver) = h2::connect(stream, options, Rc::clone(counters))
+            .map_err(|error| AcquireError::ConnectFailed { source: error.to_string().into(), local: false })?;
         let connection = Rc::new(Http2Connection {
             handle,
             guard,

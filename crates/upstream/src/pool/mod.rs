@@ -19,8 +19,8 @@
 //! first. Nothing here takes a lock: a pool belongs to one worker.
 
 mod acquire;
-mod connection;
 mod connecting;
+mod connection;
 mod http1;
 mod http2;
 mod request;
@@ -36,8 +36,8 @@ use std::{
 
 use nuncio_stats::templates::cluster_stats as stats;
 
-pub use acquire::{Acquire, AcquireError, AcquireOptions, PoolProtocol};
 pub(crate) use acquire::Waiter;
+pub use acquire::{Acquire, AcquireError, AcquireOptions, PoolProtocol};
 pub(crate) use connection::{ClosedBy, ConnectionGuard};
 pub(crate) use http1::Http1Connection;
 pub(crate) use http2::Http2Connection;
