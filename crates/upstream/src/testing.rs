@@ -235,7 +235,9 @@ pub(crate) async fn echo(listener: TcpListener) {
         tokio::task::spawn_local(async move {
             let mut stream = stream;
             while let Some(path) = read_request(&mut stream).await {
-                respond(&mut stream, &path, "").await;
+                if respond(&mut stream, &path, "").await.is_err() {
+                    return;
+                }
             }
         });
     }
@@ -251,9 +253,9 @@ pub(crate) async fn read_request(stream: &mut TcpStream) -> Option<String> {
     text.split(' ').nth(1).map(str::to_owned)
 }
 
-pub(crate) async fn respond(stream: &mut TcpStream, body: &str, headers: &str) {
+pub(crate) async fn respond(stream: &mut TcpStream, body: &str, headers: &str) -> std::io::Result<()> {
     let response = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len());
-    stream.write_all(&Bytes::from(response)).await.unwrap();
+    stream.write_all(response.as_bytes()).await
 }
 
 /// An HTTP/2 host that answers every request with 200 and its path, on every connection; after

@@ -1,5 +1,6 @@
 //! Pools against scripted hosts on loopback sockets.
 
+mod chaos;
 mod http2;
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
@@ -234,7 +235,7 @@ fn a_response_that_says_close_ends_the_connection() {
         spawn_local(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             read_request(&mut stream).await.unwrap();
-            respond(&mut stream, "bye", "connection: close\r\n").await;
+            respond(&mut stream, "bye", "connection: close\r\n").await.unwrap();
             read_request(&mut stream).await;
         });
         let mut stream = world.acquire(Http1).await.unwrap();
@@ -256,7 +257,7 @@ fn an_idle_connection_that_the_host_closed_is_not_used() {
         spawn_local(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 read_request(&mut stream).await.unwrap();
-                respond(&mut stream, "", "").await;
+                respond(&mut stream, "", "").await.unwrap();
                 seen.borrow_mut().push(stream);
             }
         });
