@@ -52,6 +52,8 @@ impl Record {
         let stats = &self.hcm.stats;
         stats.gauge_dec(http_stats::DOWNSTREAM_RQ_ACTIVE);
         stats.record(http_stats::DOWNSTREAM_RQ_TIME, millis(end.saturating_duration_since(self.info.start)));
+        stats.add(http_stats::DOWNSTREAM_CX_RX_BYTES_TOTAL, self.info.downstream_wire.received);
+        stats.add(http_stats::DOWNSTREAM_CX_TX_BYTES_TOTAL, self.info.downstream_wire.sent);
         if !self.ended && self.info.flags.is_empty() {
             self.info.flags.insert(ResponseFlag::DownstreamConnectionTermination);
             self.info.details.get_or_insert("downstream_remote_disconnect".into());
