@@ -6,8 +6,9 @@
 //!
 //! Where recipients disagree on where a message ends, requests are smuggled; there this codec is
 //! strict, beyond Envoy if need be: two Host headers that differ, chunk data longer than its size,
-//! a bare CR, Transfer-Encoding in HTTP/1.0 and an unasked 101 are refused, a body on an upgrade
-//! makes it no upgrade. Where nothing is at stake it follows Envoy: bare LF ends a header line,
+//! a bare CR, a user in an authority, Transfer-Encoding in HTTP/1.0, two spaces in a request line and
+//! an unasked 101 are refused; a body on an upgrade makes it no upgrade; framing fields in trailers
+//! are dropped; what is sent after an upgrade waits for the upstream's consent. Where nothing is at stake it follows Envoy: bare LF ends a header line,
 //! a folded header is joined, empty lines before a request are skipped.
 
 mod body;

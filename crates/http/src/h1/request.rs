@@ -57,7 +57,9 @@ pub fn parse_request(
     let limit = options.max_head_bytes;
     let window = buf.get(..buf.len().min(limit)).unwrap_or_default();
     let (line, lines, head, head_bytes) = match attempt(window, options)? {
-        Attempt::Complete((line, lines, None), length) => (line, lines, buf.split_to(length).freeze(), length),
+        Attempt::Complete((line, lines, None), length) => {
+            (line, lines, buf.split_to(length).freeze(), length)
+        }
         Attempt::Complete((line, lines, Some(unfolded)), length) => {
             bytes::Buf::advance(buf, length);
             (line, lines, unfolded, length)
@@ -65,7 +67,12 @@ pub fn parse_request(
         Attempt::Partial if buf.len() > limit => return Err(details::HEADERS_TOO_LARGE),
         Attempt::Partial => return Ok(None),
     };
-    assemble(&line, &lines, &head, options).map(|request| Some(ParsedRequest { head_bytes, ..request }))
+    assemble(&line, &lines, &head, options).map(|request| {
+        Some(ParsedRequest {
+            head_bytes,
+            ..request
+        })
+    })
 }
 
 type Parts = (StartLine, Lines, Option<Bytes>);
@@ -77,14 +84,19 @@ fn attempt(window: &[u8], options: &ServerOptions) -> Result<Attempt<Parts>, Pro
     if let Some(done) = with_slots(window, options.max_headers_count)? {
         return Ok(match done {
             Attempt::Partial => Attempt::Partial,
-            Attempt::Complete((line, lines), length) => Attempt::Complete((line, lines, None), length),
+            Attempt::Complete((line, lines), length) => {
+                Attempt::Complete((line, lines, None), length)
+            }
         });
     }
-    let Some((unfolded, length)) = head::unfold(window)? else { return Ok(Attempt::Partial) };
+    let Some((unfolded, length)) = head::unfold(window)? else {
+        return Ok(Attempt::Partial);
+    };
     match with_slots(&unfolded, options.max_headers_count)? {
-        Some(Attempt::Complete((line, lines), _)) => {
-            Ok(Attempt::Complete((line, lines, Some(unfolded.freeze())), length))
-        }
+        Some(Attempt::Complete((line, lines), _)) => Ok(Attempt::Complete(
+            (line, lines, Some(unfolded.freeze())),
+            length,
+        )),
         _ => Err(details::CODEC_ERROR),
     }
 }
@@ -103,17 +115,27 @@ fn with_slots(window: &[u8], max: usize) -> Result<Found, ProtocolError> {
     }
 }
 
-fn locate<'b>(window: &'b [u8], slots: &mut [MaybeUninit<Header<'b>>]) -> Result<Found, ProtocolError> {
+fn locate<'b>(
+    window: &'b [u8],
+    slots: &mut [MaybeUninit<Header<'b>>],
+) -> Result<Found, ProtocolError> {
     let mut request = httparse::Request::new(&mut []);
     let result = request.parse_with_uninit_headers(window, slots);
-    let Some(status) = head::outcome(result, window)? else { return Ok(None) };
-    let Status::Complete(length) = status else { return Ok(Some(Attempt::Partial)) };
+    let Some(status) = head::outcome(result, window)? else {
+        return Ok(None);
+    };
+    let Status::Complete(length) = status else {
+        return Ok(Some(Attempt::Partial));
+    };
     let line = StartLine {
         method: Span::of(request.method.unwrap_or_default().as_bytes(), window),
         target: Span::of(request.path.unwrap_or_default().as_bytes(), window),
         minor_version: request.version.unwrap_or(0),
     };
-    Ok(Some(Attempt::Complete((line, head::lines_of(request.headers, window)), length)))
+    Ok(Some(Attempt::Complete(
+        (line, head::lines_of(request.headers, window)),
+        length,
+    )))
 }
 
 fn assemble(
@@ -123,8 +145,11 @@ fn assemble(
     options: &ServerOptions,
 ) -> Result<ParsedRequest, ProtocolError> {
     let method = method(&line.method.slice(head), options.allow_custom_methods)?;
-    let Target { scheme, authority, path } =
-        target::target(&method, line.target.slice(head), options.allow_absolute_url)?;
+    let Target {
+        scheme,
+        authority,
+        path,
+    } = target::target(&method, line.target.slice(head), options.allow_absolute_url)?;
     let mut fields = head::fields(head, lines, Some(options.underscores))?;
     let host = fields.host.take().map(target::host).transpose()?;
     let http_10 = line.minor_version == 0;
@@ -133,7 +158,13 @@ fn assemble(
     }
     let upgrade = framing(&method, http_10, &mut fields, options)?;
     let tunnel = method == Method::CONNECT || upgrade.is_some();
-    let fallback = || if http_10 { options.default_host_for_http_10.clone() } else { None };
+    let fallback = || {
+        if http_10 {
+            options.default_host_for_http_10.clone()
+        } else {
+            None
+        }
+    };
     Ok(ParsedRequest {
         body: body_length(tunnel, &fields),
         keep_alive: !fields.connection.close && (!http_10 || fields.connection.keep_alive),
@@ -145,7 +176,11 @@ fn assemble(
             scheme: scheme.unwrap_or(options.scheme),
             authority: authority.or(host).or_else(fallback).unwrap_or_default(),
             path,
-            protocol: if http_10 { Protocol::Http10 } else { Protocol::Http11 },
+            protocol: if http_10 {
+                Protocol::Http10
+            } else {
+                Protocol::Http11
+            },
             upgrade,
             headers: fields.headers,
         },
@@ -176,7 +211,9 @@ fn framing(
     // A request with a body is served as what it is: where the body ends and the new protocol
     // begins must not be a matter of opinion. h2c is not offered.
     let has_body = fields.coding != Coding::None || fields.content_length.is_some_and(|n| n > 0);
-    let upgrade = fields.upgrade_token().filter(|token| !http_10 && !has_body && !is_h2c(token));
+    let upgrade = fields
+        .upgrade_token()
+        .filter(|token| !http_10 && !has_body && !is_h2c(token));
     if upgrade.is_some() {
         fields.headers.remove(&header::CONTENT_LENGTH);
     }
@@ -197,9 +234,32 @@ fn body_length(tunnel: bool, fields: &Fields) -> BodyLength {
 
 /// Methods beyond the nine of the `http` crate that Envoy's parser takes.
 const KNOWN_METHODS: [&str; 26] = [
-    "ACL", "BIND", "CHECKOUT", "COPY", "LINK", "LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL", "MOVE",
-    "MSEARCH", "NOTIFY", "PROPFIND", "PROPPATCH", "PURGE", "QUERY", "REBIND", "REPORT", "SEARCH", "SOURCE",
-    "SUBSCRIBE", "UNBIND", "UNLINK", "UNLOCK", "UNSUBSCRIBE",
+    "ACL",
+    "BIND",
+    "CHECKOUT",
+    "COPY",
+    "LINK",
+    "LOCK",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKCOL",
+    "MOVE",
+    "MSEARCH",
+    "NOTIFY",
+    "PROPFIND",
+    "PROPPATCH",
+    "PURGE",
+    "QUERY",
+    "REBIND",
+    "REPORT",
+    "SEARCH",
+    "SOURCE",
+    "SUBSCRIBE",
+    "UNBIND",
+    "UNLINK",
+    "UNLOCK",
+    "UNSUBSCRIBE",
 ];
 
 fn method(token: &[u8], allow_custom: bool) -> Result<Method, ProtocolError> {

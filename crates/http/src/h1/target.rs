@@ -37,7 +37,11 @@ pub(super) fn target(
     let origin_form = target.first() == Some(&b'/');
     let asterisk_form = *method == Method::OPTIONS && target.as_ref() == b"*";
     if origin_form || asterisk_form {
-        return Ok(Target { scheme: None, authority: None, path: text(target)? });
+        return Ok(Target {
+            scheme: None,
+            authority: None,
+            path: text(target)?,
+        });
     }
     if !allow_absolute_url {
         return Err(details::CODEC_ERROR);
@@ -51,7 +55,11 @@ fn authority_form(target: Bytes) -> Result<Target, ProtocolError> {
     if !has_port || !is_authority(&target) {
         return Err(details::INVALID_URL);
     }
-    Ok(Target { scheme: None, authority: Some(text(target)?), path: Text::default() })
+    Ok(Target {
+        scheme: None,
+        authority: Some(text(target)?),
+        path: Text::default(),
+    })
 }
 
 fn absolute_form(method: &Method, target: &Bytes) -> Result<Target, ProtocolError> {
@@ -61,7 +69,10 @@ fn absolute_form(method: &Method, target: &Bytes) -> Result<Target, ProtocolErro
         return Err(details::CODEC_ERROR);
     }
     let rest = target.slice(colon + 3..);
-    let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+    let end = rest
+        .iter()
+        .position(|b| matches!(b, b'/' | b'?' | b'#'))
+        .unwrap_or(rest.len());
     let authority = rest.slice(..end);
     if authority.is_empty() || !is_authority(&authority) {
         return Err(details::INVALID_URL);
@@ -76,7 +87,11 @@ fn absolute_form(method: &Method, target: &Bytes) -> Result<Target, ProtocolErro
         path if path.first() == Some(&b'/') => path,
         path => rooted(&path),
     };
-    Ok(Target { scheme: Some(scheme), authority: Some(text(authority)?), path: text(path)? })
+    Ok(Target {
+        scheme: Some(scheme),
+        authority: Some(text(authority)?),
+        path: text(path)?,
+    })
 }
 
 /// `?query` of `http://host?query` belongs to the path `/`.
@@ -99,9 +114,15 @@ pub(super) fn host(value: Bytes) -> Result<Text, ProtocolError> {
 fn is_authority(bytes: &[u8]) -> bool {
     let port = match bytes.strip_prefix(b"[") {
         Some(rest) => {
-            let Some(close) = memchr::memchr(b']', rest) else { return false };
+            let Some(close) = memchr::memchr(b']', rest) else {
+                return false;
+            };
             let literal = rest.get(..close).unwrap_or_default();
-            if literal.is_empty() || !literal.iter().all(|b| b.is_ascii_hexdigit() || b":.%-_~vV".contains(b) || b.is_ascii_alphanumeric()) {
+            if literal.is_empty()
+                || !literal.iter().all(|b| {
+                    b.is_ascii_hexdigit() || b":.%-_~vV".contains(b) || b.is_ascii_alphanumeric()
+                })
+            {
                 return false;
             }
             match rest.get(close + 1..) {
@@ -113,7 +134,10 @@ fn is_authority(bytes: &[u8]) -> bool {
         None => {
             let mut parts = bytes.splitn(2, |b| *b == b':');
             let name = parts.next().unwrap_or_default();
-            if !name.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(b)) {
+            if !name
+                .iter()
+                .all(|b| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(b))
+            {
                 return false;
             }
             match parts.next() {
@@ -128,7 +152,8 @@ fn is_authority(bytes: &[u8]) -> bool {
 fn is_port(bytes: &[u8]) -> bool {
     !bytes.is_empty()
         && bytes.len() <= 5
-        && std::str::from_utf8(bytes).is_ok_and(|t| t.bytes().all(|b| b.is_ascii_digit()) && t.parse::<u16>().is_ok())
+        && std::str::from_utf8(bytes)
+            .is_ok_and(|t| t.bytes().all(|b| b.is_ascii_digit()) && t.parse::<u16>().is_ok())
 }
 
 fn text(bytes: Bytes) -> Result<Text, ProtocolError> {
