@@ -22,6 +22,9 @@ pub(super) const INLINE_HEADERS: usize = 100;
 /// More names than this in one Connection header are refused, as Envoy does.
 const MAX_NOMINATED: usize = 10;
 
+/// And in a response: each name is compared with each header.
+const MAX_LOOKED_AT: usize = 100;
+
 /// A piece of the head by offsets, so that the buffer may be frozen in between.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Span {
@@ -305,6 +308,9 @@ impl Fields {
                 count += 1;
                 if request && (count > MAX_NOMINATED || must_not_be_nominated(token)) {
                     return Err(details::CONNECTION_HEADER_REJECTED);
+                }
+                if count > MAX_LOOKED_AT {
+                    return Err(details::CODEC_ERROR);
                 }
                 nominated.push(Bytes::copy_from_slice(token));
             }

@@ -5,11 +5,12 @@
 //! own a socket each and implement the crate's exchange traits.
 //!
 //! Where recipients disagree on where a message ends, requests are smuggled; there this codec is
-//! strict, beyond Envoy if need be: two Host headers that differ, chunk data longer than its size,
-//! a bare CR, a user in an authority, Transfer-Encoding in HTTP/1.0, two spaces in a request line and
-//! an unasked 101 are refused; a body on an upgrade makes it no upgrade; framing fields in trailers
-//! are dropped; what is sent after an upgrade waits for the upstream's consent. Where nothing is at stake it follows Envoy: bare LF ends a header line,
-//! a folded header is joined, empty lines before a request are skipped.
+//! strict, beyond Envoy if need be. Refused: two Host headers that differ, a user in an authority,
+//! chunk data longer than its size, a bare CR, two spaces in a request line, Transfer-Encoding in
+//! HTTP/1.0, an unasked 101. A body on an upgrade makes it no upgrade, framing fields in trailers
+//! are dropped, and what is sent after an upgrade waits for the upstream's consent. Where nothing
+//! is at stake it follows Envoy: a bare LF ends a header line, a folded header is joined, empty
+//! lines before a request are skipped.
 
 mod body;
 mod buffers;

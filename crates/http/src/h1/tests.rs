@@ -1,6 +1,7 @@
 //! Tests of the codec: tables over the pure core, splits at every byte, and whole connections
 //! over socket pairs.
 
+mod chunks;
 mod client;
 mod encoding;
 mod requests;
