@@ -12,7 +12,7 @@ use envoy_types::pb::envoy::{
 use http::HeaderName;
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::Context;
+use super::{Context, re2};
 use crate::model::{
     matcher::{Case, HeaderMatcher, HeaderValueMatch, MatchedHeader, QueryMatcher, StringMatcher},
     report::Path,
@@ -21,24 +21,34 @@ use crate::model::{
 impl Context<'_> {
     /// An expression that has to match the whole text.
     pub(super) fn full_match(&mut self, path: &Path<'_>, matcher: &RegexMatcher) -> Option<Regex> {
-        self.regex(path, &matcher.regex, &format!(r"\A(?:{})\z", matcher.regex))
+        self.regex(path, &matcher.regex, |pattern| {
+            format!(r"\A(?:{pattern})\z")
+        })
     }
 
-    fn regex(&mut self, path: &Path<'_>, written: &str, pattern: &str) -> Option<Regex> {
-        let compile = |unicode| RegexBuilder::new(pattern).unicode(unicode).build();
-        // Compiled alone, an error names the place within the user's own text.
-        if let Err(error) = regex::bytes::Regex::new(written) {
-            let help = "expressions are RE2's: no look-around, no back-references; write `\\\\` for a backslash in \
-                        double-quoted YAML";
-            let message = format!(
-                "this regular expression does not compile: {}",
-                last_line(&error.to_string())
-            );
-            self.report
-                .error_with(&path.field("regex"), "bad-regex", message, help);
-            return None;
-        }
-        compile(false).or_else(|_| compile(true)).ok()
+    fn regex(
+        &mut self,
+        path: &Path<'_>,
+        written: &str,
+        anchor: impl FnOnce(String) -> String,
+    ) -> Option<Regex> {
+        let compiled = re2::to_regex(written)
+            .map_err(str::to_owned)
+            .and_then(|pattern| {
+                let pattern = anchor(pattern);
+                let compile = |unicode| RegexBuilder::new(&pattern).unicode(unicode).build();
+                compile(false)
+                    .or_else(|_| compile(true))
+                    .map_err(|error| last_line(&error.to_string()).to_owned())
+            });
+        compiled
+            .map_err(|reason| {
+                let help = "expressions are RE2's: no look-around, no back-references; write `\\\\` for a \
+                            backslash in double-quoted YAML";
+                let message = format!("this regular expression does not compile: {reason}");
+                self.report.error_with(&path.field("regex"), "bad-regex", message, help);
+            })
+            .ok()
     }
 
     /// A pattern to be replaced wherever it is found, and what comes in its place.
@@ -48,15 +58,12 @@ impl Context<'_> {
         rewrite: RegexMatchAndSubstitute,
     ) -> Option<(Regex, String)> {
         let pattern = rewrite.pattern.unwrap_or_default();
-        let regex = self.regex(&path.field("pattern"), &pattern.regex, &pattern.regex)?;
+        let regex = self.regex(&path.field("pattern"), &pattern.regex, |pattern| pattern)?;
         if let Err(message) = check_substitution(&rewrite.substitution, regex.captures_len()) {
             // Envoy accepts it and leaves such paths as they are.
-            self.report.warning(
-                &path.field("substitution"),
-                "bad-substitution",
-                message,
-                None,
-            );
+            let path = path.field("substitution");
+            self.report
+                .warning(&path, "bad-substitution", message, None);
         }
         Some((regex, rewrite.substitution))
     }

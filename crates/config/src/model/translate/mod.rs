@@ -21,6 +21,7 @@ mod lb;
 mod listener;
 mod matcher;
 mod protocol;
+mod re2;
 mod route;
 mod route_action;
 mod runtime;
