@@ -81,7 +81,7 @@ pub struct Route {
     pub request_headers: HeaderMutation,
     /// Response header changes.
     pub response_headers: HeaderMutation,
-    /// `stat_prefix` (vhost.<v>.route.<r>.)
+    /// `stat_prefix` (`vhost.<v>.route.<r>.`)
     pub stat_prefix: Option<String>,
     /// `per_request_buffer_limit_bytes` / `request_body_buffer_limit`
     pub request_buffer_limit: Option<u64>,
