@@ -36,7 +36,7 @@ pub(super) fn config_dump(server: &Rc<Server>, request: &AdminRequest) -> Reply 
     let mask = request.param("mask").filter(|mask| !mask.is_empty());
     let configs = match request.param("resource").filter(|resource| !resource.is_empty()) {
         None => match mask {
-            Some(mask) => dump.iter().map(|config| masked(config, mask)).filter(|config| has_content(config)).collect(),
+            Some(mask) => dump.iter().map(|config| masked(config, mask)).filter(has_content).collect(),
             None => dump,
         },
         Some(resource) => match resources(&dump, resource) {

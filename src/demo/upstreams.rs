@@ -66,7 +66,7 @@ async fn answer(request: Request<Incoming>, kind: Kind, number: u64) -> Result<R
         Kind::Slow => {
             // Scattered without dice: multiples of a prime.
             tokio::time::sleep(Duration::from_millis(20 + number * 97 % 280)).await;
-            ("slow", if number % 40 == 0 { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK })
+            ("slow", if number.is_multiple_of(40) { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK })
         }
     };
     let text = format!("{name}: request {number} of this upstream, {} {}\n", request.method(), request.uri());

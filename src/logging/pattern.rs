@@ -105,21 +105,21 @@ impl Pattern {
         let file_name = record.file.rsplit('/').next().unwrap_or_default();
         // Writing into a String cannot fail.
         let _ = match flag {
-            'v' if self.escaped => Ok(push_escaped(line, record.message)),
-            'v' => Ok(line.push_str(record.message)),
-            '_' => Ok(line.push_str(&record.message.replace('\n', "\\n"))),
-            'j' => Ok(push_json(line, record.message)),
+            'v' if self.escaped => write_escaped(line, record.message),
+            'v' => line.write_str(record.message),
+            '_' => line.write_str(&record.message.replace('\n', "\\n")),
+            'j' => write_json(line, record.message),
             't' => write!(line, "{}", rustix::thread::gettid().as_raw_nonzero()),
             'P' => write!(line, "{}", std::process::id()),
-            'n' => Ok(line.push_str(record.component)),
-            'l' => Ok(line.push_str(record.level.name())),
-            'L' => Ok(line.extend(record.level.name().chars().next().map(|first| first.to_ascii_uppercase()))),
-            'g' => Ok(line.push_str(record.file)),
-            's' => Ok(line.push_str(file_name)),
+            'n' => line.write_str(record.component),
+            'l' => line.write_str(record.level.name()),
+            'L' => record.level.name().chars().take(1).try_for_each(|first| line.write_char(first.to_ascii_uppercase())),
+            'g' => line.write_str(record.file),
+            's' => line.write_str(file_name),
             '#' => write!(line, "{}", record.line),
             '@' => write!(line, "{}:{}", record.file, record.line),
             '!' => Ok(()),
-            'o' | 'u' | 'i' | 'O' => Ok(line.push('0')),
+            'o' | 'u' | 'i' | 'O' => line.write_char('0'),
             '+' => Pattern::new(super::DEFAULT_FORMAT, self.escaped).append(line, record, moment),
             time => moment.write(line, time),
         };
@@ -157,25 +157,21 @@ fn pad(line: &mut String, start: usize, align: Align, width: usize) {
     line.push_str(&" ".repeat(missing - before));
 }
 
-fn push_escaped(line: &mut String, text: &str) {
-    for char in text.chars() {
-        match char {
-            '\n' => line.push_str("\\n"),
-            '\r' => line.push_str("\\r"),
-            '\t' => line.push_str("\\t"),
-            '\\' => line.push_str("\\\\"),
-            '"' => line.push_str("\\\""),
-            other if other.is_control() => {
-                let _ = write!(line, "\\x{:02x}", u32::from(other));
-            }
-            other => line.push(other),
-        }
-    }
+fn write_escaped(line: &mut String, text: &str) -> std::fmt::Result {
+    text.chars().try_for_each(|char| match char {
+        '\n' => line.write_str("\\n"),
+        '\r' => line.write_str("\\r"),
+        '\t' => line.write_str("\\t"),
+        '\\' => line.write_str("\\\\"),
+        '"' => line.write_str("\\\""),
+        other if other.is_control() => write!(line, "\\x{:02x}", u32::from(other)),
+        other => line.write_char(other),
+    })
 }
 
-fn push_json(line: &mut String, text: &str) {
+fn write_json(line: &mut String, text: &str) -> std::fmt::Result {
     let quoted = serde_json::Value::from(text).to_string();
-    line.push_str(quoted.trim_start_matches('"').strip_suffix('"').unwrap_or_default());
+    line.write_str(quoted.get(1..quoted.len() - 1).unwrap_or_default())
 }
 
 /// A moment taken apart, UTC.
