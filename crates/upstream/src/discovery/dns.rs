@@ -12,13 +12,13 @@ use std::{cell::RefCell, collections::HashSet, net::IpAddr, rc::Rc, sync::Arc, t
 
 use nuncio_config::model::{
     Address,
-    cluster::{Dns, Endpoint, LocalityEndpoints},
+    cluster::{Discovery, Dns, Endpoint, LocalityEndpoints},
 };
 use nuncio_net::SocketAddress;
 use nuncio_stats::templates::cluster_stats as stats;
 use tokio::task::JoinSet;
 
-use super::{ClusterSource, Resolution, Resolve, entry, fixed_address};
+use super::{ClusterSource, Resolution, Resolve, count_matches, entry, fixed_address};
 use crate::host_set::{HostDescription, HostEntry, HostSet};
 
 /// Addresses of one name that become hosts; a larger answer is cut, and said so in the log.
@@ -136,6 +136,11 @@ async fn ask(source: &ClusterSource, resolver: &dyn Resolve, name: &str) -> Opti
     match resolver.resolve(name, source.settings.dns.family).await {
         Ok(answer) => {
             source.stats.inc(stats::UPDATE_SUCCESS);
+            let hosts = match source.settings.discovery {
+                Discovery::LogicalDns => answer.addresses.len().min(1),
+                Discovery::Static | Discovery::StrictDns => answer.addresses.iter().collect::<HashSet<_>>().len(),
+            };
+            count_matches(&source.stats, hosts);
             if answer.addresses.is_empty() {
                 source.stats.inc(stats::UPDATE_EMPTY);
             }

@@ -55,6 +55,7 @@ impl ClusterSource {
         let hosts = HostSet::new(&settings, Arc::clone(&shared), entries);
         if is_static && hosts.hosts().next().is_some() {
             hosts.publish_membership(&stats, true);
+            count_matches(&stats, hosts.hosts().count());
         }
         Rc::new(Self {
             settings,
@@ -118,8 +119,11 @@ impl ClusterSource {
         }
         let hosts = HostSet::new(&self.settings, Arc::clone(&self.shared), entries);
         hosts.publish_membership(&self.stats, came_or_went);
-        let heaviest = hosts.hosts().map(|host| host.weight).max().unwrap_or(0);
-        self.stats.gauge_set(stats::MAX_HOST_WEIGHT, heaviest.into());
+        if self.settings.discovery == Discovery::StrictDns {
+            // Envoy writes it for lists that change, and there for this one alone.
+            let heaviest = hosts.hosts().map(|host| host.weight).max().unwrap_or(0);
+            self.stats.gauge_set(stats::MAX_HOST_WEIGHT, heaviest.into());
+        }
         self.current.replace(Arc::clone(&hosts));
         Some(hosts)
     }
@@ -157,6 +161,12 @@ fn static_entries(settings: &Settings, shared: &ClusterShared) -> Vec<Arc<HostEn
         }
     }
     entries
+}
+
+/// Envoy finds a transport socket for every host that it makes, and makes all of them anew for
+/// every DNS answer.
+fn count_matches(stats_of: &Shard, hosts: usize) {
+    stats_of.add(stats::DEFAULT_TOTAL_MATCH_COUNT, u64::try_from(hosts).unwrap_or(u64::MAX));
 }
 
 /// Names need DNS; a STATIC cluster cannot have one (config validation refuses it).

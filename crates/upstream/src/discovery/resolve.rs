@@ -160,14 +160,23 @@ impl DnsResolver {
     fn local_addresses(&self, name: &str) -> Option<Vec<IpAddr>> {
         let name = name.trim_end_matches('.');
         let text = std::fs::read_to_string(&self.hosts_file).unwrap_or_default();
-        let found = hosts_of(&text, name);
-        if !found.is_empty() {
-            return Some(found);
+        let mut found = hosts_of(&text, name);
+        if is_localhost(name) {
+            // As c-ares does: what the file lacks of the two families is filled in.
+            for kind in [Kind::V4, Kind::V6] {
+                if !found.iter().any(|address| kind.is_of(address)) {
+                    found.push(kind.localhost());
+                }
+            }
         }
-        let is_localhost = name.eq_ignore_ascii_case("localhost")
-            || name.len() > 10 && name.get(name.len() - 10..).is_some_and(|end| end.eq_ignore_ascii_case(".localhost"));
-        is_localhost.then(|| vec![Kind::V4.localhost(), Kind::V6.localhost()])
+        (!found.is_empty()).then_some(found)
     }
+}
+
+/// `localhost` and everything below it (RFC 6761 section 6.3).
+fn is_localhost(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    last.eq_ignore_ascii_case("localhost")
 }
 
 impl Resolve for DnsResolver {

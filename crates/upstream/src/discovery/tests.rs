@@ -90,6 +90,7 @@ fn every_address_of_a_strict_name_is_a_host() {
         assert_eq!(count(&source, stats::UPDATE_ATTEMPT), 3);
         assert_eq!(count(&source, stats::UPDATE_SUCCESS), 3);
         assert_eq!(count(&source, stats::UPDATE_NO_REBUILD), 2);
+        assert_eq!(count(&source, stats::DEFAULT_TOTAL_MATCH_COUNT), 6);
         assert_eq!(count(&source, stats::MEMBERSHIP_CHANGE), 1);
         let gauge = |gauge| source.shared.group().gauge(gauge);
         assert_eq!((gauge(stats::MEMBERSHIP_TOTAL), gauge(stats::MEMBERSHIP_HEALTHY)), (2, 2));
