@@ -1,6 +1,8 @@
-//! Exit codes, which `--help` documents.
+//! How the process speaks on standard output and how it ends.
+//!
+//! Exit codes are documented in `--help`.
 
-use std::process::ExitCode;
+use std::{io::Write as _, process::ExitCode};
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,4 +23,9 @@ impl From<Exit> for ExitCode {
             Exit::Usage => 2,
         })
     }
+}
+
+/// Prints to standard output. A reader that went away (`| head`) is not worth a word.
+pub(crate) fn say(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush());
 }

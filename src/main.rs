@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use clap::{Parser as _, error::ErrorKind};
 
 use cli::{Cli, Command, options::Options};
-use exit::Exit;
+use exit::{Exit, say};
 use server::version;
 
 #[global_allocator]
@@ -42,11 +42,11 @@ fn run() -> Exit {
         None => {}
     }
     if cli.flags.version {
-        println!("\nnuncio  version: {}\n", version::full());
+        say(&format!("\nnuncio  version: {}\n\n", version::full()));
         return Exit::Success;
     }
     if cli.flags.hot_restart_version {
-        println!("{}", version::HOT_RESTART);
+        say(&format!("{}\n", version::HOT_RESTART));
         return Exit::Success;
     }
     match Options::from_flags(cli.flags) {

@@ -9,7 +9,7 @@ use nuncio_config::{Diagnostic, Format, LoadOptions, OutputFormat, Source, model
 
 use crate::{
     cli::{ReportFormat, Validate},
-    exit::Exit,
+    exit::{Exit, say},
     server::load,
 };
 
@@ -41,17 +41,22 @@ pub(crate) fn run(arguments: &Validate) -> Exit {
 }
 
 fn print(format: ReportFormat, diagnostics: &[Diagnostic], sources: &[Source], accepted: &[String]) {
-    match format {
+    let format = match format {
         ReportFormat::Human => {
             let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            print!("{}", render(diagnostics, sources, OutputFormat::Human { color }));
-            for name in accepted {
-                println!("configuration '{name}' OK");
-            }
+            OutputFormat::Human { color }
         }
-        ReportFormat::Json => println!("{}", render(diagnostics, sources, OutputFormat::Json).trim_end()),
-        ReportFormat::Sarif => println!("{}", render(diagnostics, sources, OutputFormat::Sarif).trim_end()),
+        ReportFormat::Json => OutputFormat::Json,
+        ReportFormat::Sarif => OutputFormat::Sarif,
+    };
+    let mut report = render(diagnostics, sources, format);
+    if !report.is_empty() && !report.ends_with('\n') {
+        report.push('\n');
     }
+    if matches!(format, OutputFormat::Human { .. }) {
+        report.extend(accepted.iter().map(|name| format!("configuration '{name}' OK\n")));
+    }
+    say(&report);
 }
 
 fn read(path: &Path) -> Result<Source, String> {

@@ -35,17 +35,71 @@ pub(super) fn config_dump(server: &Rc<Server>, request: &AdminRequest) -> Reply 
     let dump = all(server, &wanted);
     let mask = request.param("mask").filter(|mask| !mask.is_empty());
     let configs = match request.param("resource").filter(|resource| !resource.is_empty()) {
-        None => match mask {
-            Some(mask) => dump.iter().map(|config| masked(config, mask)).filter(has_content).collect(),
-            None => dump,
-        },
-        Some(resource) => match resources(&dump, resource) {
-            Ok(found) => found.into_iter().map(|one| mask.map_or(one.clone(), |mask| masked(&one, mask))).collect(),
-            Err(reply) => return reply,
-        },
+        None => whole(dump, mask),
+        Some(resource) => resources(&dump, resource)
+            .map(|found| found.into_iter().map(|one| mask.map_or(one.clone(), |mask| masked(&one, mask))).collect()),
     };
-    Reply::json(&json!({ "configs": configs }))
+    match configs {
+        Ok(configs) if configs.is_empty() => Reply::json(&json!({})),
+        Ok(configs) => Reply::json(&json!({ "configs": configs })),
+        Err(reply) => reply,
+    }
 }
+
+/// All dumps, or those that have every field of the mask, cut down to it.
+fn whole(dump: Vec<Value>, mask: Option<&str>) -> Result<Vec<Value>, Reply> {
+    let Some(mask) = mask else { return Ok(dump) };
+    let roots: Vec<&str> = mask.split(',').map(|path| path.split('.').next().unwrap_or_default()).collect();
+    let fits = |config: &&Value| roots.iter().all(|root| fields_of(config).contains(root));
+    let kept: Vec<Value> = dump.iter().filter(fits).map(|config| masked(config, mask)).collect();
+    if kept.is_empty() {
+        let words = format!("FieldMask {mask} could not be successfully applied to any configs.");
+        return Err(Reply::bad_request(words));
+    }
+    Ok(kept)
+}
+
+/// The fields that a dump may have.
+fn fields_of(config: &Value) -> &'static [&'static str] {
+    let kind = config.get("@type").and_then(Value::as_str).unwrap_or_default();
+    let found = FIELDS.iter().find(|(name, _, _)| kind.ends_with(name));
+    found.map_or(&[], |(_, fields, _)| fields)
+}
+
+/// Dumps by type, their fields, and those among them that are lists, with their element's type.
+type Fields = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
+const FIELDS: [Fields; 6] = [
+    ("BootstrapConfigDump", &["bootstrap", "last_updated"], &[]),
+    (
+        "ClustersConfigDump",
+        &["version_info", "static_clusters", "dynamic_active_clusters", "dynamic_warming_clusters"],
+        &[
+            ("static_clusters", "StaticCluster"),
+            ("dynamic_active_clusters", "DynamicCluster"),
+            ("dynamic_warming_clusters", "DynamicCluster"),
+        ],
+    ),
+    (
+        "ListenersConfigDump",
+        &["version_info", "static_listeners", "dynamic_listeners"],
+        &[("static_listeners", "StaticListener"), ("dynamic_listeners", "DynamicListener")],
+    ),
+    (
+        "ScopedRoutesConfigDump",
+        &["inline_scoped_route_configs", "dynamic_scoped_route_configs"],
+        &[("inline_scoped_route_configs", ""), ("dynamic_scoped_route_configs", "")],
+    ),
+    (
+        "RoutesConfigDump",
+        &["static_route_configs", "dynamic_route_configs"],
+        &[("static_route_configs", "StaticRouteConfig"), ("dynamic_route_configs", "DynamicRouteConfig")],
+    ),
+    (
+        "SecretsConfigDump",
+        &["static_secrets", "dynamic_active_secrets", "dynamic_warming_secrets"],
+        &[("static_secrets", ""), ("dynamic_active_secrets", ""), ("dynamic_warming_secrets", "")],
+    ),
+];
 
 /// All dumps in Envoy's order.
 fn all(server: &Server, wanted: &dyn Fn(&str) -> bool) -> Vec<Value> {
@@ -95,14 +149,10 @@ fn all(server: &Server, wanted: &dyn Fn(&str) -> bool) -> Vec<Value> {
     ]
 }
 
-/// A message with its type, as in an Any.
+/// A message with its type.
 fn typed(name: &str, wire: &[u8]) -> Value {
-    let mut object = Map::new();
-    object.insert("@type".to_owned(), format!("{TYPES}{name}").into());
-    if let Some(Value::Object(fields)) = nuncio_config::to_json(name, wire) {
-        object.extend(fields);
-    }
-    object.into()
+    let message = nuncio_config::to_json(name, wire).unwrap_or_else(|| json!({}));
+    with_type(&format!("{TYPES}{name}"), &message)
 }
 
 /// The route tables that stand in a listener's connection managers.
@@ -114,38 +164,32 @@ fn route_configs(listener: &Value) -> Vec<Value> {
         .filter_map(|filter| filter.get("typed_config"))
         .filter(|config| config.get("@type").and_then(Value::as_str).is_some_and(|url| url.ends_with(HCM)))
         .filter_map(|config| config.get("route_config"))
-        .map(|route| {
-            let mut object = Map::new();
-            object.insert("@type".to_owned(), format!("{TYPES}envoy.config.route.v3.RouteConfiguration").into());
-            object.extend(route.as_object().cloned().unwrap_or_default());
-            object.into()
-        })
+        .map(|route| with_type(&format!("{TYPES}envoy.config.route.v3.RouteConfiguration"), route))
         .collect()
 }
 
 /// The elements of a repeated field of any dump.
 fn resources(dump: &[Value], resource: &str) -> Result<Vec<Value>, Reply> {
-    const REPEATED: [(&str, &str); 3] = [
-        ("static_clusters", "ClustersConfigDump.StaticCluster"),
-        ("static_listeners", "ListenersConfigDump.StaticListener"),
-        ("static_route_configs", "RoutesConfigDump.StaticRouteConfig"),
-    ];
-    if let Some((field, kind)) = REPEATED.iter().find(|(field, _)| *field == resource) {
-        let found = dump.iter().filter_map(|config| config.get(field)?.as_array()).flatten();
-        return Ok(found
-            .map(|one| {
-                let mut object = Map::new();
-                object.insert("@type".to_owned(), format!("{TYPES}envoy.admin.v3.{kind}").into());
-                object.extend(one.as_object().cloned().unwrap_or_default());
-                object.into()
-            })
-            .collect());
-    }
-    if resource == "bootstrap" {
-        let words = "bootstrap is not a repeated field. Use ?mask=bootstrap to get only this field";
-        return Err(Reply::bad_request(words));
+    for (kind, fields, lists) in &FIELDS {
+        if let Some((_, element)) = lists.iter().find(|(name, _)| *name == resource) {
+            let found = dump.iter().filter_map(|config| config.get(resource)?.as_array()).flatten();
+            let url = format!("{TYPES}envoy.admin.v3.{kind}.{element}");
+            return Ok(found.map(|one| with_type(&url, one)).collect());
+        }
+        if fields.contains(&resource) {
+            let words = format!("{resource} is not a repeated field. Use ?mask={resource} to get only this field");
+            return Err(Reply::bad_request(words));
+        }
     }
     Err(Reply::error(StatusCode::NOT_FOUND, format!("{resource} not found in config dump")))
+}
+
+/// The object with its type in front, as in an Any.
+fn with_type(url: &str, value: &Value) -> Value {
+    let mut object = Map::new();
+    object.insert("@type".to_owned(), url.into());
+    object.extend(value.as_object().cloned().unwrap_or_default());
+    object.into()
 }
 
 /// Only the paths of a field mask, and what says the type.
@@ -172,6 +216,35 @@ fn keep(value: &Value, paths: &[&[&str]]) -> Value {
     kept.into()
 }
 
-fn has_content(config: &Value) -> bool {
-    config.as_object().is_some_and(|object| object.keys().any(|name| name != "@type"))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dump() -> Vec<Value> {
+        let kind = |name: &str| format!("{TYPES}envoy.admin.v3.{name}");
+        vec![
+            json!({ "@type": kind("BootstrapConfigDump"), "bootstrap": { "node": { "id": "n" }, "admin": {} } }),
+            json!({ "@type": kind("ClustersConfigDump"), "static_clusters": [{ "cluster": { "name": "c", "x": 1 } }] }),
+        ]
+    }
+
+    #[test]
+    fn a_mask_keeps_its_paths_in_the_dumps_that_have_them() {
+        let kept = whole(dump(), Some("bootstrap.node")).unwrap();
+        assert_eq!(kept.len(), 1);
+        assert_eq!(kept[0]["bootstrap"], json!({ "node": { "id": "n" } }));
+        let refused = whole(dump(), Some("bootstrap,static_clusters")).unwrap_err();
+        let words = "FieldMask bootstrap,static_clusters could not be successfully applied to any configs.";
+        assert_eq!(refused.body(), words);
+    }
+
+    #[test]
+    fn a_resource_is_a_list_of_typed_elements() {
+        let found = resources(&dump(), "static_clusters").unwrap();
+        assert_eq!(found[0]["@type"], "type.googleapis.com/envoy.admin.v3.ClustersConfigDump.StaticCluster");
+        assert_eq!(masked(&found[0], "cluster.name")["cluster"], json!({ "name": "c" }));
+        assert!(resources(&dump(), "dynamic_listeners").unwrap().is_empty());
+        assert_eq!(resources(&dump(), "bootstrap").unwrap_err().status(), StatusCode::BAD_REQUEST);
+        assert_eq!(resources(&dump(), "foo").unwrap_err().body(), "foo not found in config dump");
+    }
 }

@@ -19,7 +19,7 @@ use crate::{
         Demo, Flags,
         options::{LogOptions, Options},
     },
-    exit::Exit,
+    exit::{Exit, say},
     logging::{self, Level},
     server::{self, Server, load},
 };
@@ -84,16 +84,23 @@ fn when_live(server: &Rc<Server>, with_traffic: bool) {
     let listener = server.listeners.first().and_then(|listener| listener.addresses.first());
     let (Some(SocketAddress::Ip(proxy)), Some(admin)) = (listener, &server.admin_address) else { return };
     let proxy = *proxy;
-    println!("nuncio demo\n");
-    println!("  proxy   http://{proxy}/");
-    println!("  admin   http://{admin}/    live page, open it in a browser\n");
-    println!("  try     curl http://{proxy}/              the upstream \"hello\"");
-    println!("          curl http://{proxy}/slow          the upstream \"slow\"");
-    println!("          curl http://{proxy}/split         one in four goes to \"slow\"");
-    println!("          curl -i http://{proxy}/teapot     answered by the proxy itself");
-    println!("          curl -i http://{proxy}/old        redirected");
-    println!("          curl -s http://{admin}/stats?usedonly\n");
-    println!("  config/demo.yaml is the configuration behind this. Ctrl-C ends it.\n");
+    say(&format!(
+        "nuncio demo
+
+  proxy   http://{proxy}/
+  admin   http://{admin}/    live page, open it in a browser
+
+  try     curl http://{proxy}/              the upstream \"hello\"
+          curl http://{proxy}/slow          the upstream \"slow\"
+          curl http://{proxy}/split         one in four goes to \"slow\"
+          curl -i http://{proxy}/teapot     answered by the proxy itself
+          curl -i http://{proxy}/old        redirected
+          curl -s http://{admin}/stats?usedonly
+
+  config/demo.yaml is the configuration behind this. Ctrl-C ends it.
+
+"
+    ));
     if with_traffic {
         traffic::start(proxy);
     }

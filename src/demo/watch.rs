@@ -1,13 +1,13 @@
 //! One line a second on the terminal: requests by status class, and latency.
 
-use std::{fmt::Write as _, io::Write as _, rc::Rc, sync::Arc, time::Duration};
+use std::{fmt::Write as _, rc::Rc, sync::Arc, time::Duration};
 
 use nuncio_stats::{
     Counter, Group,
     templates::{http_scope, http_stats},
 };
 
-use crate::server::Server;
+use crate::{exit::say, server::Server};
 
 const CLASSES: [(&str, Counter); 4] = [
     ("2xx", http_stats::DOWNSTREAM_RQ_2XX),
@@ -35,9 +35,7 @@ pub(super) async fn watch(server: Rc<Server>) {
         if let Some((median, tail)) = latency(&server) {
             let _ = write!(line, "   p50 {median:.1} ms  p99 {tail:.1} ms");
         }
-        print!("{line}");
-        // A terminal that is gone is noticed by SIGHUP, not here.
-        let _ = std::io::stdout().flush();
+        say(&line);
         before = now;
     }
 }

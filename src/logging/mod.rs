@@ -58,6 +58,7 @@ pub(crate) fn init(options: &LogOptions) -> std::io::Result<Arc<Log>> {
     let subscriber = tracing_subscriber::registry().with(EnvoyFormat(Arc::clone(&log)));
     // Both fail only on a second call, and then the first log stays.
     let _ = tracing::subscriber::set_global_default(subscriber);
+    std::panic::set_hook(Box::new(|panic| critical("main", &format!("internal error: {panic}"))));
     Ok(Arc::clone(LOG.get_or_init(|| log)))
 }
 

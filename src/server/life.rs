@@ -60,6 +60,7 @@ pub(super) async fn live(
         Err(error) => return failed(&format!("signals: {error}")),
     };
     info!("initializing epoch 0 (base id={}, hot restart version={})", options.base_id, version::HOT_RESTART);
+    super::process::raise_descriptor_limit();
     if options.flags.enable_core_dump {
         super::process::enable_core_dumps();
     }
@@ -67,10 +68,10 @@ pub(super) async fn live(
         Ok(started) => started,
         Err(message) => return failed(&message),
     };
-    if let Some(socket) = admin {
-        if let Err(error) = admin::serve(&server, socket) {
-            return failed(&format!("admin server: {error}"));
-        }
+    if let Some(socket) = admin
+        && let Err(error) = admin::serve(&server, socket)
+    {
+        return failed(&format!("admin server: {error}"));
     }
     announce(&server);
     if !initialized(&server, &mut signals).await {
@@ -103,6 +104,9 @@ fn announce(server: &Server) {
     for listener in &server.listeners {
         let addresses: Vec<String> = listener.addresses.iter().map(ToString::to_string).collect();
         info!(target: "config", "listener '{}' on {}", listener.settings.name, addresses.join(", "));
+    }
+    if server.bootstrap.admin.as_ref().is_some_and(|admin| !admin.access_log.is_empty()) {
+        warn!(target: "admin", "admin.access_log is not supported yet: requests to the admin server are not logged");
     }
     if server.bootstrap.max_active_downstream_connections.is_none() {
         warn!(
@@ -186,51 +190,14 @@ fn obey(server: &Server, asked: Asked) -> bool {
 
 /// Ends in order: finish what runs, cut the rest, say what became of it.
 async fn end(server: &Server, signals: &mut Signals, events: &mut UnboundedReceiver<Event>) -> Exit {
-    let grace = server.options.drain_grace;
-    info!("shutting down server instance: running requests have {} s to finish", grace.as_secs());
     server.set_state(State::Draining);
     server.stats.set_live(false);
     server.drain.start_now();
     server.stop_listeners(false);
     server.workers.tell_all(|| Command::Finish);
-    let mut tally = Tally::default();
-    let mut left = server.workers.count();
-    let limit = sleep(grace);
-    tokio::pin!(limit);
-    let mut is_cut = false;
-    while left > 0 {
-        let cut = tokio::select! {
-            event = events.recv() => {
-                match event {
-                    Some(Event::Finished(of_worker)) => {
-                        tally.finished += of_worker.finished;
-                        tally.cut += of_worker.cut;
-                        left -= 1;
-                    }
-                    Some(Event::Lost(message)) => {
-                        error!("{message}");
-                        left -= 1;
-                    }
-                    Some(Event::Listening) => {}
-                    None => left = 0,
-                }
-                false
-            }
-            () = &mut limit => true,
-            asked = signals.next() => obey(server, asked),
-        };
-        if cut && is_cut {
-            break;
-        }
-        if cut {
-            is_cut = true;
-            limit.as_mut().reset(Instant::now() + CUT_LIMIT);
-            server.workers.tell_all(|| Command::Cut);
-        }
-    }
-    if left == 0 {
-        server.workers.join();
-    }
+    let grace = server.options.drain_grace.as_secs();
+    info!("shutting down server instance: running requests have {grace} s to finish");
+    let tally = workers_end(server, signals, events).await;
     server.store.flush();
     if !server.access_logs.flush_and_wait(LOG_LIMIT) {
         warn!("some access log lines could not be written");
@@ -240,6 +207,53 @@ async fn end(server: &Server, signals: &mut Signals, events: &mut UnboundedRecei
     }
     info!("exiting: {} request(s) finished while draining, {} cut", tally.finished, tally.cut);
     Exit::Success
+}
+
+/// Waits for the workers, for the grace period or until a signal, then cuts.
+async fn workers_end(server: &Server, signals: &mut Signals, events: &mut UnboundedReceiver<Event>) -> Tally {
+    let mut tally = Tally::default();
+    let mut left = server.workers.count();
+    let limit = sleep(server.options.drain_grace);
+    tokio::pin!(limit);
+    let mut is_cut = false;
+    while left > 0 {
+        let is_over = tokio::select! {
+            event = events.recv() => {
+                left -= usize::from(has_ended(event, &mut tally));
+                false
+            }
+            () = &mut limit => true,
+            asked = signals.next() => obey(server, asked),
+        };
+        if is_over && is_cut {
+            return tally;
+        }
+        if is_over {
+            is_cut = true;
+            limit.as_mut().reset(Instant::now() + CUT_LIMIT);
+            server.workers.tell_all(|| Command::Cut);
+        }
+    }
+    server.workers.join();
+    tally
+}
+
+/// Adds up what a worker reports; true when it has ended.
+fn has_ended(event: Option<Event>, tally: &mut Tally) -> bool {
+    match event {
+        Some(Event::Finished(of_worker)) => {
+            tally.finished += of_worker.finished;
+            tally.cut += of_worker.cut;
+            true
+        }
+        Some(Event::Lost(message)) => {
+            error!("{message}");
+            true
+        }
+        Some(Event::Listening) => false,
+        // The server holds a sender for as long as a worker lives.
+        None => true,
+    }
 }
 
 /// `--file-flush-interval-msec`: lines of quiet workers do not wait for more.

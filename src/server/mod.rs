@@ -32,7 +32,7 @@ use tokio::sync::Notify;
 
 use crate::{
     cli::options::{Mode, Options},
-    exit::Exit,
+    exit::{Exit, say},
     logging::{self, Log},
 };
 use stats::ServerStats;
@@ -61,7 +61,7 @@ pub(crate) fn run(options: Options) -> Exit {
     let Some(bootstrap) = checked.bootstrap else { return failed("the configuration is refused") };
     if options.mode == Mode::Validate {
         let name = options.flags.config_path.as_ref().map_or_else(String::new, |path| path.display().to_string());
-        println!("configuration '{name}' OK");
+        say(&format!("configuration '{name}' OK\n"));
         return Exit::Success;
     }
     serve(options, bootstrap, log, None)

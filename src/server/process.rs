@@ -32,6 +32,16 @@ pub(crate) fn enable_core_dumps() {
     }
 }
 
+/// Raises the limit on descriptors as far as it goes without privileges: two per request run out
+/// of the usual 1024 soon.
+pub(crate) fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        // A refusal leaves the limit that was there.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

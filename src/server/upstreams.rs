@@ -14,6 +14,9 @@ use nuncio_upstream::{ClusterManager, ClusterSource, DnsResolver, HostSet, Resol
 /// Far beyond any waiting: whoever waits has a limit of their own.
 const LONG: Duration = Duration::from_secs(3600);
 
+/// Hands a cluster's new hosts to every worker.
+pub(crate) type Publisher = Rc<dyn Fn(&Arc<str>, Arc<HostSet>)>;
+
 /// All clusters of the process.
 pub(crate) struct Upstreams {
     sources: Vec<Rc<ClusterSource>>,
@@ -39,7 +42,7 @@ impl Upstreams {
     }
 
     /// Starts resolving names; `publish` gets every new host set.
-    pub(super) fn discover(&self, publish: &Rc<dyn Fn(&Arc<str>, Arc<HostSet>)>) -> Result<(), String> {
+    pub(super) fn discover(&self, publish: &Publisher) -> Result<(), String> {
         let mut resolvers: HashMap<Vec<SocketAddr>, Rc<dyn Resolve>> = HashMap::new();
         for source in &self.sources {
             let settings = source.settings();

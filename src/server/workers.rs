@@ -25,7 +25,7 @@ use tokio::{
     task::LocalSet,
 };
 
-use super::upstreams::UpstreamsSeed;
+use super::upstreams::{Publisher, UpstreamsSeed};
 
 /// What the main thread tells a worker.
 #[derive(Debug)]
@@ -116,7 +116,7 @@ impl Workers {
     }
 
     /// What hands a cluster's new hosts to every worker.
-    pub(crate) fn publisher(&self) -> Rc<dyn Fn(&Arc<str>, Arc<HostSet>)> {
+    pub(crate) fn publisher(&self) -> Publisher {
         let workers = self.commands.clone();
         Rc::new(move |cluster, hosts| {
             for commands in &workers {
