@@ -44,6 +44,7 @@ struct Entry {
 }
 
 const NEVER: u64 = u64::MAX;
+const TICKS_PER_SECOND: u64 = 100;
 
 /// One deadline that can be moved cheaply.
 pub struct Timer {
@@ -116,8 +117,9 @@ impl Timers {
 impl Queue {
     /// The first tick that is not before `at`.
     fn tick(&self, at: Instant) -> u64 {
-        let since = at.saturating_duration_since(self.origin).as_micros();
-        u64::try_from(since.div_ceil(TICK.as_micros())).unwrap_or(NEVER - 1)
+        let since = at.saturating_duration_since(self.origin);
+        let within = u64::from(since.subsec_nanos().div_ceil(TICK.subsec_nanos()));
+        since.as_secs().saturating_mul(TICKS_PER_SECOND).saturating_add(within).min(NEVER - 1)
     }
 
     fn instant(&self, tick: u64) -> Instant {
@@ -147,8 +149,9 @@ impl Queue {
     }
 
     fn fire(&self) {
-        let elapsed = Instant::now().saturating_duration_since(self.origin).as_micros();
-        let now = u64::try_from(elapsed / TICK.as_micros()).unwrap_or(NEVER - 1);
+        let elapsed = Instant::now().saturating_duration_since(self.origin);
+        let within = u64::from(elapsed.subsec_nanos() / TICK.subsec_nanos());
+        let now = elapsed.as_secs().saturating_mul(TICKS_PER_SECOND).saturating_add(within);
         loop {
             let due = {
                 let mut filed = self.filed.borrow_mut();
@@ -182,8 +185,10 @@ impl Timer {
     /// Moves the deadline; `None` disarms it.
     pub fn set(&self, deadline: Option<Instant>) {
         let tick = deadline.map_or(NEVER, |at| self.queue.tick(at));
-        self.entry.deadline.set(tick);
-        if tick < self.entry.filed_at.get() {
+        let before = self.entry.deadline.replace(tick);
+        let has_fired = tick == before && self.entry.filed_at.get() == NEVER;
+        // Filing what has fired again would have it fire for ever; `poll_expired` looks at the clock.
+        if !has_fired && tick < self.entry.filed_at.get() {
             self.queue.file(&self.entry, tick);
         }
     }
@@ -270,6 +275,21 @@ mod tests {
             timer.set(Some(start + Duration::from_millis(20)));
             poll_fn(|cx| timer.poll_expired(cx)).await;
             assert!(start.elapsed() <= Duration::from_millis(40));
+        });
+    }
+
+    #[test]
+    fn a_deadline_that_has_passed_stays_passed_when_it_is_set_again() {
+        paused(async {
+            let timers = Timers::new();
+            tokio::task::spawn_local(timers.clone().run());
+            let timer = timers.timer();
+            let deadline = Some(Instant::now() + Duration::from_millis(50));
+            poll_fn(|cx| {
+                timer.set(deadline);
+                timer.poll_expired(cx)
+            })
+            .await;
         });
     }
 }
