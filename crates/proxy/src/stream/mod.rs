@@ -225,6 +225,7 @@ impl Stream {
             hcm.stats.inc(http_stats::DOWNSTREAM_RQ_WS_ON_NON_WS_ROUTE);
             return Err(Failure::UpgradeFailed);
         }
+        hcm.router_stats.inc(router_stats::RQ_TOTAL);
         let request = self.record.request();
         let context = MatchContext {
             is_https: request.headers.get(&names::X_FORWARDED_PROTO).is_some_and(|v| v == "https"),
@@ -254,7 +255,6 @@ impl Stream {
         down: &mut D,
     ) -> Result<(), Failure> {
         phase!("plan");
-        self.hcm.router_stats.inc(router_stats::RQ_TOTAL);
         let plan = plan::plan(forward, &self.hcm.settings, self.record.request(), fastrand::u64(..));
         let name = plan.cluster.as_ref().ok_or(Failure::NoCluster(forward.cluster_not_found))?;
         let Some(cluster) = self.hcm.context.clusters.cluster(name) else {
