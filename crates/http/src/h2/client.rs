@@ -188,6 +188,11 @@ impl ClientConnection {
         self.send.is_extended_connect_protocol_enabled()
     }
 
+    /// True once the peer has sent GOAWAY.
+    pub fn is_peer_going_away(&self) -> bool {
+        self.link.wire.peer_is_going_away()
+    }
+
     /// Opens no more streams. The connection ends when all streams and handles are dropped.
     pub fn drain(&self) {
         self.state.draining.set(true);

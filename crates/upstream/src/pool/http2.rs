@@ -12,7 +12,7 @@ use std::{
 
 use nuncio_http::{StreamError, h2};
 use nuncio_net::Stream;
-use nuncio_stats::templates::cluster_stats as stats;
+use nuncio_stats::{Shard, templates::cluster_stats as stats};
 use tokio::time::Instant;
 
 use super::{AcquireError, ClosedBy, ConnectionGuard, Pool, PoolKey, RequestPermit};
@@ -28,9 +28,17 @@ pub(crate) struct Http2Connection {
     idle_since: Cell<Instant>,
     /// This side ends it: a GOAWAY in answer is not the host's doing.
     retired: Cell<bool>,
+    goaway_noted: Cell<bool>,
 }
 
 impl Http2Connection {
+    /// Counts the host's GOAWAY, once.
+    fn note_goaway(&self, counters: &Shard) {
+        if self.handle.is_peer_going_away() && !self.goaway_noted.replace(true) {
+            counters.inc(stats::UPSTREAM_CX_CLOSE_NOTIFY);
+        }
+    }
+
     fn retire(&self) {
         self.retired.set(true);
         self.handle.drain();
@@ -52,6 +60,7 @@ impl Pool {
             guard,
             idle_since: Cell::new(Instant::now()),
             retired: Cell::new(false),
+            goaway_noted: Cell::new(false),
         });
         tokio::task::spawn_local(drive(driver, Rc::downgrade(&connection), Rc::downgrade(host), self.key));
         self.http2.borrow_mut().push(connection);
@@ -100,9 +109,7 @@ impl Pool {
         let (gone, kept) = self.http2.take().into_iter().partition(|c: &Rc<_>| c.handle.is_draining());
         self.http2.replace(kept);
         for connection in Vec::into_iter(gone) {
-            if !connection.retired.get() && !connection.handle.is_closed() {
-                host.state.context.stats.inc(stats::UPSTREAM_CX_CLOSE_NOTIFY);
-            }
+            connection.note_goaway(&host.state.context.stats);
         }
     }
 
@@ -149,6 +156,7 @@ async fn drive(driver: h2::ClientDriver, connection: Weak<Http2Connection>, host
         _ => ClosedBy::Remote,
     });
     let Some(host) = host.upgrade() else { return };
+    connection.note_goaway(&host.state.context.stats);
     if matches!(end, Err(StreamError::Protocol(_))) {
         host.state.context.stats.inc(stats::UPSTREAM_CX_PROTOCOL_ERROR);
     }

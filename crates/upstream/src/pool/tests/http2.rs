@@ -77,6 +77,7 @@ fn after_goaway_requests_go_to_a_new_connection() {
         }
         assert_eq!(world.counter(stats::UPSTREAM_CX_TOTAL), 3);
         assert_eq!(world.counter(stats::UPSTREAM_CX_DESTROY_REMOTE), 3);
+        assert_eq!(world.counter(stats::UPSTREAM_CX_CLOSE_NOTIFY), 3);
         assert_eq!(world.counter(stats::UPSTREAM_CX_DESTROY_WITH_ACTIVE_RQ), 0);
     });
 }
