@@ -63,11 +63,13 @@ pub(crate) fn init(options: &LogOptions) -> std::io::Result<Arc<Log>> {
 }
 
 /// Logs why the process cannot go on. Before [`init`] it goes to standard error.
+#[track_caller]
 pub(crate) fn critical(component: &'static str, message: &str) {
     match LOG.get() {
         Some(log) => {
             if log.levels.is_enabled(component, Level::Critical) {
-                log.write(Level::Critical, component, "src/main.rs", 0, message);
+                let caller = std::panic::Location::caller();
+                log.write(Level::Critical, component, caller.file(), caller.line(), message);
             }
         }
         None => eprintln!("{message}"),

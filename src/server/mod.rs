@@ -80,6 +80,7 @@ pub(crate) fn serve(options: Options, bootstrap: Bootstrap, log: Arc<Log>, when_
     exit
 }
 
+#[track_caller]
 fn failed(message: &str) -> Exit {
     logging::critical("main", message);
     Exit::Failure
@@ -172,6 +173,8 @@ impl Server {
 
     /// Opens access logs and the server's own log again.
     pub(crate) fn reopen_logs(&self) {
+        // What was logged before belongs into the old files.
+        self.access_logs.flush();
         self.access_logs.reopen();
         if let Err(error) = self.log.reopen() {
             tracing::error!("the log file cannot be reopened: {error}");

@@ -70,7 +70,10 @@ fn field_value(field: &Field, occurrences: &[Wire<'_>], depth: u32) -> Option<Va
         let pieces: Vec<&[u8]> = occurrences.iter().filter_map(|occurrence| bytes(*occurrence)).collect();
         return Some(message(inner, &pieces.concat(), depth));
     }
-    scalar(field.kind, *occurrences.last()?, depth)
+    let value = scalar(field.kind, *occurrences.last()?, depth)?;
+    // Of a field that cannot tell unset from default, the default is as good as unset.
+    let has_presence = field.is_optional() || field.oneof().is_some();
+    (has_presence || value != default(field.kind)).then_some(value)
 }
 
 /// One occurrence of a repeated field: one element, or many when they are packed.
@@ -108,8 +111,8 @@ fn map_entry(entry: Message, wire: &[u8], depth: u32) -> Option<(String, Value)>
         None => String::new(),
     };
     let occurrences = of(2);
-    let value = field_value(&content, &occurrences, depth).or_else(|| Some(default(content.kind)));
-    Some((key, value?))
+    let value = field_value(&content, &occurrences, depth).unwrap_or_else(|| default(content.kind));
+    Some((key, value))
 }
 
 /// A value that is not on the wire because it is its type's default.
@@ -363,6 +366,15 @@ static_resources:
             "stats_flush_interval": "0.250s",
         });
         assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn a_default_is_left_out_where_it_says_nothing() {
+        let json = round_trip("{node: {id: ''}, static_resources: {clusters: [{name: c, lb_policy: ROUND_ROBIN, type: STATIC, connect_timeout: 0.1s}]}}");
+        // `type` is one of several choices, so even its default says something.
+        assert_eq!(json["node"], serde_json::json!({}));
+        let cluster = serde_json::json!({"name": "c", "type": "STATIC", "connect_timeout": "0.100s"});
+        assert_eq!(json["static_resources"]["clusters"][0], cluster);
     }
 
     #[test]
