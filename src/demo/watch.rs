@@ -33,11 +33,16 @@ pub(super) async fn watch(server: Rc<Server>) {
             let _ = write!(line, "  {name} {:>5}", now.wrapping_sub(before));
         }
         if let Some((median, tail)) = latency(&server) {
-            let _ = write!(line, "   p50 {median:.1} ms  p99 {tail:.1} ms");
+            let _ = write!(line, "   p50 {}  p99 {}", millis(median), millis(tail));
         }
         say(&line);
         before = now;
     }
+}
+
+/// Latencies are whole milliseconds: below one they are only known to be below one.
+fn millis(value: f64) -> String {
+    if value < 1.0 { "< 1 ms".to_owned() } else { format!("{value:.0} ms") }
 }
 
 fn counts(group: &Arc<Group>) -> [u64; 4] {
