@@ -11,7 +11,11 @@ use crate::server::{Server, State};
 /// `/ready`
 pub(super) fn ready(server: &Rc<Server>, _: &AdminRequest) -> Reply {
     let state = server.state();
-    let status = if state == State::Live { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if state == State::Live {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     Reply::text(format!("{}\n", state.name())).with_status(status)
 }
 

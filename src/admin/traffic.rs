@@ -1,17 +1,14 @@
 //! The admin server's own stats: `http.admin.`, `listener.admin.` and what hangs below.
 
-use std::{
-    cell::Cell,
-    sync::Arc,
-    time::Instant,
-};
+use std::{cell::Cell, sync::Arc, time::Instant};
 
 use http::StatusCode;
 use nuncio_stats::{
     Shard, Store,
     templates::{
-        admin_listener_scope, http_class, http_scope, http_stats as rq, listener_http_class, listener_http_scope,
-        listener_http_stats, listener_stats as listener, listener_worker_stats as main,
+        admin_listener_scope, http_class, http_scope, http_stats as rq, listener_http_class,
+        listener_http_scope, listener_http_stats, listener_stats as listener,
+        listener_worker_stats as main,
     },
 };
 
@@ -29,8 +26,15 @@ impl Traffic {
         Self {
             http: store.group(&rq::TEMPLATE, http_scope("admin")).shard(0),
             listener: store.group(&listener::TEMPLATE, under()).shard(0),
-            listener_http: store.group(&listener_http_stats::TEMPLATE, listener_http_scope(under(), "admin")).shard(0),
-            main: store.group(&main::TEMPLATE, under().part("main_thread")).shard(0),
+            listener_http: store
+                .group(
+                    &listener_http_stats::TEMPLATE,
+                    listener_http_scope(under(), "admin"),
+                )
+                .shard(0),
+            main: store
+                .group(&main::TEMPLATE, under().part("main_thread"))
+                .shard(0),
         }
     }
 
@@ -44,7 +48,10 @@ impl Traffic {
         self.listener.gauge_inc(listener::DOWNSTREAM_CX_ACTIVE);
         self.main.inc(main::DOWNSTREAM_CX_TOTAL);
         self.main.gauge_inc(main::DOWNSTREAM_CX_ACTIVE);
-        CountedConnection { traffic: self, since: Instant::now() }
+        CountedConnection {
+            traffic: self,
+            since: Instant::now(),
+        }
     }
 
     /// Counts one request until it is answered.
@@ -52,7 +59,11 @@ impl Traffic {
         self.http.inc(rq::DOWNSTREAM_RQ_TOTAL);
         self.http.inc(rq::DOWNSTREAM_RQ_HTTP1_TOTAL);
         self.http.gauge_inc(rq::DOWNSTREAM_RQ_ACTIVE);
-        CountedRequest { traffic: self, since: Instant::now(), status: Cell::new(None) }
+        CountedRequest {
+            traffic: self,
+            since: Instant::now(),
+            status: Cell::new(None),
+        }
     }
 }
 
@@ -64,7 +75,12 @@ pub(super) struct CountedConnection<'a> {
 
 impl Drop for CountedConnection<'_> {
     fn drop(&mut self) {
-        let Traffic { http, listener, main, .. } = self.traffic;
+        let Traffic {
+            http,
+            listener,
+            main,
+            ..
+        } = self.traffic;
         http.inc(rq::DOWNSTREAM_CX_DESTROY);
         http.inc(rq::DOWNSTREAM_CX_DESTROY_REMOTE);
         http.gauge_dec(rq::DOWNSTREAM_CX_ACTIVE);
@@ -92,9 +108,15 @@ impl CountedRequest<'_> {
 
 impl Drop for CountedRequest<'_> {
     fn drop(&mut self) {
-        let Traffic { http, listener_http, .. } = self.traffic;
+        let Traffic {
+            http,
+            listener_http,
+            ..
+        } = self.traffic;
         http.gauge_dec(rq::DOWNSTREAM_RQ_ACTIVE);
-        let Some(status) = self.status.get() else { return };
+        let Some(status) = self.status.get() else {
+            return;
+        };
         http.inc(rq::DOWNSTREAM_RQ_COMPLETED);
         http.record(rq::DOWNSTREAM_RQ_TIME, millis(self.since));
         listener_http.inc(listener_http_stats::DOWNSTREAM_RQ_COMPLETED);

@@ -6,14 +6,79 @@ use tracing::level_filters::LevelFilter;
 
 /// Components in the order in which Envoy lists them.
 pub(crate) const LOGGERS: [&str; 73] = [
-    "a2a", "admin", "ai_protocol_manager", "alternate_protocols_cache", "aws", "assert", "backtrace", "basic_auth",
-    "cache_filter", "client", "config", "connection", "conn_handler", "compression", "credential_injector",
-    "decompression", "dns", "dubbo", "envoy_bug", "ext_authz", "ext_proc", "rocketmq", "file", "filter",
-    "forward_proxy", "geolocation", "grpc", "happy_eyeballs", "hc", "health_checker", "http", "http2", "hystrix",
-    "init", "io", "jwt", "json_rpc", "kafka", "key_value_store", "lua", "local_rate_limit", "main", "matcher", "mcp",
-    "misc", "mongo", "multi_connection", "notification", "oauth2", "quic", "quic_stream", "pool", "rate_limit_quota",
-    "rbac", "rds", "redis", "router", "runtime", "stats", "secret", "sse", "tap", "testing", "thrift", "tracing",
-    "upstream", "udp", "wasm", "websocket", "golang", "stats_sinks", "dynamic_modules", "ip_tagging",
+    "a2a",
+    "admin",
+    "ai_protocol_manager",
+    "alternate_protocols_cache",
+    "aws",
+    "assert",
+    "backtrace",
+    "basic_auth",
+    "cache_filter",
+    "client",
+    "config",
+    "connection",
+    "conn_handler",
+    "compression",
+    "credential_injector",
+    "decompression",
+    "dns",
+    "dubbo",
+    "envoy_bug",
+    "ext_authz",
+    "ext_proc",
+    "rocketmq",
+    "file",
+    "filter",
+    "forward_proxy",
+    "geolocation",
+    "grpc",
+    "happy_eyeballs",
+    "hc",
+    "health_checker",
+    "http",
+    "http2",
+    "hystrix",
+    "init",
+    "io",
+    "jwt",
+    "json_rpc",
+    "kafka",
+    "key_value_store",
+    "lua",
+    "local_rate_limit",
+    "main",
+    "matcher",
+    "mcp",
+    "misc",
+    "mongo",
+    "multi_connection",
+    "notification",
+    "oauth2",
+    "quic",
+    "quic_stream",
+    "pool",
+    "rate_limit_quota",
+    "rbac",
+    "rds",
+    "redis",
+    "router",
+    "runtime",
+    "stats",
+    "secret",
+    "sse",
+    "tap",
+    "testing",
+    "thrift",
+    "tracing",
+    "upstream",
+    "udp",
+    "wasm",
+    "websocket",
+    "golang",
+    "stats_sinks",
+    "dynamic_modules",
+    "ip_tagging",
 ];
 
 /// How many of [`LOGGERS`] Envoy has; what follows is our own.
@@ -45,7 +110,10 @@ const MODULES: [(&str, &str); 20] = [
 
 /// Position of a component's name.
 fn position(name: &str) -> Option<usize> {
-    LOGGERS.iter().take(ENVOYS).position(|logger| *logger == name)
+    LOGGERS
+        .iter()
+        .take(ENVOYS)
+        .position(|logger| *logger == name)
 }
 
 /// Whether there is a component of this name.
@@ -59,9 +127,14 @@ pub(crate) fn component_of(target: &str) -> &'static str {
         return found;
     }
     let fits = |module: &str| {
-        target.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '_']))
+        target
+            .strip_prefix(module)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '_']))
     };
-    let best = MODULES.iter().filter(|(module, _)| fits(module)).max_by_key(|(module, _)| module.len());
+    let best = MODULES
+        .iter()
+        .filter(|(module, _)| fits(module))
+        .max_by_key(|(module, _)| module.len());
     best.map_or("misc", |(_, component)| component)
 }
 
@@ -79,8 +152,15 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    const ALL: [Level; 7] =
-        [Self::Trace, Self::Debug, Self::Info, Self::Warning, Self::Error, Self::Critical, Self::Off];
+    const ALL: [Level; 7] = [
+        Self::Trace,
+        Self::Debug,
+        Self::Info,
+        Self::Warning,
+        Self::Error,
+        Self::Critical,
+        Self::Off,
+    ];
 
     /// From its name; `warn` is `warning`.
     pub(crate) fn parse(name: &str) -> Option<Self> {
@@ -133,7 +213,9 @@ pub(crate) struct Levels {
 
 impl Levels {
     pub(crate) fn new(level: Level, components: &[(String, Level)]) -> Self {
-        let levels = Self { all: [const { AtomicU8::new(0) }; ENVOYS] };
+        let levels = Self {
+            all: [const { AtomicU8::new(0) }; ENVOYS],
+        };
         levels.set_all(level);
         for (name, level) in components {
             levels.set(name, *level);
@@ -142,16 +224,26 @@ impl Levels {
     }
 
     pub(crate) fn level(&self, component: usize) -> Level {
-        let stored = self.all.get(component).map_or(2, |level| level.load(Relaxed));
-        Level::ALL.get(usize::from(stored)).copied().unwrap_or(Level::Info)
+        let stored = self
+            .all
+            .get(component)
+            .map_or(2, |level| level.load(Relaxed));
+        Level::ALL
+            .get(usize::from(stored))
+            .copied()
+            .unwrap_or(Level::Info)
     }
 
     pub(crate) fn set_all(&self, level: Level) {
-        self.all.iter().for_each(|stored| stored.store(level as u8, Relaxed));
+        self.all
+            .iter()
+            .for_each(|stored| stored.store(level as u8, Relaxed));
     }
 
     pub(crate) fn set(&self, component: &str, level: Level) -> bool {
-        let Some(stored) = position(component).and_then(|at| self.all.get(at)) else { return false };
+        let Some(stored) = position(component).and_then(|at| self.all.get(at)) else {
+            return false;
+        };
         stored.store(level as u8, Relaxed);
         true
     }
@@ -162,7 +254,10 @@ impl Levels {
 
     /// The most talkative level of all.
     pub(crate) fn lowest(&self) -> Level {
-        (0..ENVOYS).map(|at| self.level(at)).min().unwrap_or(Level::Info)
+        (0..ENVOYS)
+            .map(|at| self.level(at))
+            .min()
+            .unwrap_or(Level::Info)
     }
 }
 

@@ -16,17 +16,23 @@ pub(super) enum Sink {
 
 impl Sink {
     pub(super) fn open(path: Option<&Path>) -> io::Result<Self> {
-        let Some(path) = path else { return Ok(Self::Stderr) };
-        Ok(Self::File { path: path.to_owned(), file: Mutex::new(append(path)?) })
+        let Some(path) = path else {
+            return Ok(Self::Stderr);
+        };
+        Ok(Self::File {
+            path: path.to_owned(),
+            file: Mutex::new(append(path)?),
+        })
     }
 
     /// One line with its newline; losing it is better than stopping.
     pub(super) fn write(&self, line: &str) {
         let _ = match self {
             Self::Stderr => io::stderr().lock().write_all(line.as_bytes()),
-            Self::File { file, .. } => {
-                file.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes())
-            }
+            Self::File { file, .. } => file
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .write_all(line.as_bytes()),
         };
     }
 

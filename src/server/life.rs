@@ -59,12 +59,21 @@ pub(super) async fn live(
         Ok(signals) => signals,
         Err(error) => return failed(&format!("signals: {error}")),
     };
-    info!("initializing epoch 0 (base id={}, hot restart version={})", options.base_id, version::HOT_RESTART);
+    info!(
+        "initializing epoch 0 (base id={}, hot restart version={})",
+        options.base_id,
+        version::HOT_RESTART
+    );
     super::process::raise_descriptor_limit();
     if options.flags.enable_core_dump {
         super::process::enable_core_dumps();
     }
-    let Started { server, admin, listen, mut events } = match start::build(options, bootstrap, log) {
+    let Started {
+        server,
+        admin,
+        listen,
+        mut events,
+    } = match start::build(options, bootstrap, log) {
         Ok(started) => started,
         Err(message) => return failed(&message),
     };
@@ -105,7 +114,12 @@ fn announce(server: &Server) {
         let addresses: Vec<String> = listener.addresses.iter().map(ToString::to_string).collect();
         info!(target: "config", "listener '{}' on {}", listener.settings.name, addresses.join(", "));
     }
-    if server.bootstrap.admin.as_ref().is_some_and(|admin| !admin.access_log.is_empty()) {
+    if server
+        .bootstrap
+        .admin
+        .as_ref()
+        .is_some_and(|admin| !admin.access_log.is_empty())
+    {
         warn!(target: "admin", "admin.access_log is not supported yet: requests to the admin server are not logged");
     }
     if server.bootstrap.max_active_downstream_connections.is_none() {
@@ -154,14 +168,20 @@ async fn listening(
         match events.recv().await {
             Some(Event::Listening) => {}
             Some(Event::Lost(message)) => return Err(message),
-            Some(Event::Finished(_)) | None => return Err("a worker ended before it began".to_owned()),
+            Some(Event::Finished(_)) | None => {
+                return Err("a worker ended before it began".to_owned());
+            }
         }
     }
     Ok(())
 }
 
 /// Serves until a signal, the admin endpoint or a lost worker ends it.
-async fn until_told(server: &Server, signals: &mut Signals, events: &mut UnboundedReceiver<Event>) -> Ending {
+async fn until_told(
+    server: &Server,
+    signals: &mut Signals,
+    events: &mut UnboundedReceiver<Event>,
+) -> Ending {
     loop {
         tokio::select! {
             asked = signals.next() => if obey(server, asked) { return Ending::Asked },
@@ -189,7 +209,11 @@ fn obey(server: &Server, asked: Asked) -> bool {
 }
 
 /// Ends in order: finish what runs, cut the rest, say what became of it.
-async fn end(server: &Server, signals: &mut Signals, events: &mut UnboundedReceiver<Event>) -> Exit {
+async fn end(
+    server: &Server,
+    signals: &mut Signals,
+    events: &mut UnboundedReceiver<Event>,
+) -> Exit {
     server.set_state(State::Draining);
     server.stats.set_live(false);
     server.drain.start_now();
@@ -205,12 +229,19 @@ async fn end(server: &Server, signals: &mut Signals, events: &mut UnboundedRecei
     if let Some(nuncio_net::SocketAddress::Pipe(path)) = &server.admin_address {
         remove_files(std::slice::from_ref(path));
     }
-    info!("exiting: {} request(s) finished while draining, {} cut", tally.finished, tally.cut);
+    info!(
+        "exiting: {} request(s) finished while draining, {} cut",
+        tally.finished, tally.cut
+    );
     Exit::Success
 }
 
 /// Waits for the workers, for the grace period or until a signal, then cuts.
-async fn workers_end(server: &Server, signals: &mut Signals, events: &mut UnboundedReceiver<Event>) -> Tally {
+async fn workers_end(
+    server: &Server,
+    signals: &mut Signals,
+    events: &mut UnboundedReceiver<Event>,
+) -> Tally {
     let mut tally = Tally::default();
     let mut left = server.workers.count();
     let limit = sleep(server.options.drain_grace);

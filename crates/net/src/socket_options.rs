@@ -104,7 +104,11 @@ pub fn set_raw(socket: impl AsFd, option: &RawOption) -> Result<(), OptionError>
         Setting::Done => Ok(()),
         Setting::Unknown => Err(unknown()),
         Setting::BadValue => Err(OptionError::Value { level, name }),
-        Setting::Refused(source) => Err(OptionError::Refused { level, name, source }),
+        Setting::Refused(source) => Err(OptionError::Refused {
+            level,
+            name,
+            source,
+        }),
     }
 }
 
@@ -166,7 +170,9 @@ fn set_socket_level(fd: &impl AsFd, name: i64, value: i64) -> Setting {
 fn set_tcp_level(fd: &impl AsFd, name: i64, value: i64) -> Setting {
     let socket = SockRef::from(fd);
     let on = value != 0;
-    let Ok(word) = u32::try_from(value) else { return Setting::BadValue };
+    let Ok(word) = u32::try_from(value) else {
+        return Setting::BadValue;
+    };
     let seconds = Duration::from_secs(u64::from(word));
     match name {
         1 => socket.set_tcp_nodelay(on).into(),
@@ -186,7 +192,9 @@ fn set_tcp_level(fd: &impl AsFd, name: i64, value: i64) -> Setting {
 fn set_ip_level(fd: &impl AsFd, level: i64, name: i64, value: i64) -> Setting {
     let socket = SockRef::from(fd);
     let on = value != 0;
-    let Ok(word) = u32::try_from(value) else { return Setting::BadValue };
+    let Ok(word) = u32::try_from(value) else {
+        return Setting::BadValue;
+    };
     match (level, name) {
         (SOL_IP, 1) => socket.set_tos_v4(word).into(),
         (SOL_IP, 2) => socket.set_ttl_v4(word).into(),
@@ -224,7 +232,11 @@ mod tests {
     }
 
     fn int(level: i64, name: i64, value: i64) -> RawOption {
-        RawOption { level, name, value: RawValue::Int(value) }
+        RawOption {
+            level,
+            name,
+            value: RawValue::Int(value),
+        }
     }
 
     #[test]
@@ -244,15 +256,29 @@ mod tests {
     fn an_integer_may_come_as_bytes() {
         let socket = socket();
         let value = RawValue::Bytes(1_i32.to_ne_bytes().to_vec());
-        set_raw(&socket, &RawOption { level: SOL_SOCKET, name: 9, value }).unwrap();
+        set_raw(
+            &socket,
+            &RawOption {
+                level: SOL_SOCKET,
+                name: 9,
+                value,
+            },
+        )
+        .unwrap();
         assert!(socket.keepalive().unwrap());
     }
 
     #[test]
     fn unknown_numbers_are_refused_with_their_numbers() {
         let error = set_raw(socket(), &int(4711, 1, 1)).unwrap_err();
-        assert_eq!(error.to_string(), "socket option level 4711 name 1 is not supported");
-        assert!(matches!(set_raw(socket(), &int(SOL_TCP, 1, -1)), Err(OptionError::Value { .. })));
+        assert_eq!(
+            error.to_string(),
+            "socket option level 4711 name 1 is not supported"
+        );
+        assert!(matches!(
+            set_raw(socket(), &int(SOL_TCP, 1, -1)),
+            Err(OptionError::Value { .. })
+        ));
     }
 
     #[test]
@@ -264,8 +290,14 @@ mod tests {
             interval: Some(Duration::from_secs(5)),
         };
         set_keepalive(&socket, &keepalive).unwrap();
-        assert_eq!(sockopt::tcp_keepidle(&socket).unwrap(), Duration::from_secs(40));
-        assert_eq!(sockopt::tcp_keepintvl(&socket).unwrap(), Duration::from_secs(5));
+        assert_eq!(
+            sockopt::tcp_keepidle(&socket).unwrap(),
+            Duration::from_secs(40)
+        );
+        assert_eq!(
+            sockopt::tcp_keepintvl(&socket).unwrap(),
+            Duration::from_secs(5)
+        );
         assert_eq!(sockopt::tcp_keepcnt(&socket).unwrap(), 3);
     }
 }
