@@ -27,8 +27,5 @@ impl From<Exit> for ExitCode {
 
 /// Prints to standard output. A reader that went away (`| head`) is not worth a word.
 pub(crate) fn say(text: &str) {
-    let _ = std::io::stdout()
-        .lock()
-        .write_all(text.as_bytes())
-        .and_then(|()| std::io::stdout().flush());
+    let _ = std::io::stdout().lock().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush());
 }

@@ -27,36 +27,20 @@ pub(crate) fn run(arguments: &Validate) -> Exit {
                 continue;
             }
         };
-        let options = LoadOptions {
-            allow_unknown_fields: arguments.allow_unknown_static_fields,
-            ..LoadOptions::default()
-        };
+        let options =
+            LoadOptions { allow_unknown_fields: arguments.allow_unknown_static_fields, ..LoadOptions::default() };
         let checked = load::check(vec![source], options, &model::Options::default());
         if checked.bootstrap.is_some() {
             accepted.push(path.display().to_string());
         }
         sources.extend(checked.sources);
-        diagnostics.extend(
-            checked
-                .diagnostics
-                .into_iter()
-                .map(|found| in_file(found, file)),
-        );
+        diagnostics.extend(checked.diagnostics.into_iter().map(|found| in_file(found, file)));
     }
     print(arguments.format, &diagnostics, &sources, &accepted);
-    if accepted.len() == arguments.files.len() {
-        Exit::Success
-    } else {
-        Exit::Failure
-    }
+    if accepted.len() == arguments.files.len() { Exit::Success } else { Exit::Failure }
 }
 
-fn print(
-    format: ReportFormat,
-    diagnostics: &[Diagnostic],
-    sources: &[Source],
-    accepted: &[String],
-) {
+fn print(format: ReportFormat, diagnostics: &[Diagnostic], sources: &[Source], accepted: &[String]) {
     let format = match format {
         ReportFormat::Human => {
             let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -70,11 +54,7 @@ fn print(
         report.push('\n');
     }
     if matches!(format, OutputFormat::Human { .. }) {
-        report.extend(
-            accepted
-                .iter()
-                .map(|name| format!("configuration '{name}' OK\n")),
-        );
+        report.extend(accepted.iter().map(|name| format!("configuration '{name}' OK\n")));
     }
     say(&report);
 }
@@ -85,11 +65,7 @@ fn read(path: &Path) -> Result<Source, String> {
     }
     let text = std::io::read_to_string(std::io::stdin());
     let text = text.map_err(|error| format!("standard input: cannot be read: {error}"))?;
-    Ok(Source {
-        name: "<stdin>".to_owned(),
-        text,
-        format: Format::Yaml,
-    })
+    Ok(Source { name: "<stdin>".to_owned(), text, format: Format::Yaml })
 }
 
 /// The finding with its place counted among all files.

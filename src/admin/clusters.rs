@@ -26,13 +26,9 @@ pub(super) fn clusters(server: &Rc<Server>, request: &AdminRequest) -> Reply {
         }
     };
     let all = server.upstreams.clusters();
-    let shown = all
-        .iter()
-        .filter(|(settings, _)| pattern.is_match(&settings.name));
+    let shown = all.iter().filter(|(settings, _)| pattern.is_match(&settings.name));
     if request.param("format") == Some("json") {
-        let statuses: Vec<Value> = shown
-            .map(|(settings, hosts)| status(settings, hosts))
-            .collect();
+        let statuses: Vec<Value> = shown.map(|(settings, hosts)| status(settings, hosts)).collect();
         let mut body = Map::new();
         if !statuses.is_empty() {
             body.insert("cluster_statuses".to_owned(), statuses.into());
@@ -50,10 +46,7 @@ pub(super) fn clusters(server: &Rc<Server>, request: &AdminRequest) -> Reply {
 fn write_cluster(text: &mut String, settings: &Cluster, hosts: &HostSet) -> std::fmt::Result {
     let name = &settings.name;
     writeln!(text, "{name}::observability_name::{}", settings.stat_name)?;
-    for (priority, breakers) in [
-        ("default", &settings.breakers_default),
-        ("high", &settings.breakers_high),
-    ] {
+    for (priority, breakers) in [("default", &settings.breakers_default), ("high", &settings.breakers_high)] {
         for (limit, value) in limits(breakers) {
             writeln!(text, "{name}::{priority}_priority::{limit}::{value}")?;
         }
@@ -62,12 +55,7 @@ fn write_cluster(text: &mut String, settings: &Cluster, hosts: &HostSet) -> std:
     for host in hosts.hosts() {
         let prefix = format!("{name}::{}", host.address);
         for stat in HostStat::ALL {
-            writeln!(
-                text,
-                "{prefix}::{}::{}",
-                stat.as_str(),
-                host.description.stat(stat)
-            )?;
+            writeln!(text, "{prefix}::{}::{}", stat.as_str(), host.description.stat(stat))?;
         }
         let locality = &host.locality;
         for (field, value) in [
@@ -116,18 +104,9 @@ fn status(settings: &Cluster, hosts: &HostSet) -> Value {
     if !hosts.is_empty() {
         status.insert("host_statuses".to_owned(), hosts.into());
     }
-    let thresholds = [
-        thresholds(None, &settings.breakers_default),
-        thresholds(Some("HIGH"), &settings.breakers_high),
-    ];
-    status.insert(
-        "circuit_breakers".to_owned(),
-        json!({ "thresholds": thresholds }),
-    );
-    status.insert(
-        "observability_name".to_owned(),
-        settings.stat_name.clone().into(),
-    );
+    let thresholds = [thresholds(None, &settings.breakers_default), thresholds(Some("HIGH"), &settings.breakers_high)];
+    status.insert("circuit_breakers".to_owned(), json!({ "thresholds": thresholds }));
+    status.insert("observability_name".to_owned(), settings.stat_name.clone().into());
     status.into()
 }
 
@@ -146,24 +125,16 @@ fn thresholds(priority: Option<&str>, breakers: &Breakers) -> Value {
 fn host_status(host: &HostEntry) -> Value {
     let mut status = Map::new();
     status.insert("address".to_owned(), address_json(&host.address));
-    let (counters, gauges): (Vec<HostStat>, Vec<HostStat>) = HostStat::ALL
-        .into_iter()
-        .partition(|stat| stat.is_counter());
-    let stats: Vec<Value> = counters
-        .into_iter()
-        .chain(gauges)
-        .map(|stat| stat_json(host, stat))
-        .collect();
+    let (counters, gauges): (Vec<HostStat>, Vec<HostStat>) =
+        HostStat::ALL.into_iter().partition(|stat| stat.is_counter());
+    let stats: Vec<Value> = counters.into_iter().chain(gauges).map(|stat| stat_json(host, stat)).collect();
     status.insert("stats".to_owned(), stats.into());
     let health = match host.health {
         EndpointHealth::Healthy => "HEALTHY",
         EndpointHealth::Degraded => "DEGRADED",
         EndpointHealth::Unhealthy => "UNHEALTHY",
     };
-    status.insert(
-        "health_status".to_owned(),
-        json!({ "eds_health_status": health }),
-    );
+    status.insert("health_status".to_owned(), json!({ "eds_health_status": health }));
     status.insert("weight".to_owned(), host.weight.into());
     if !host.description.hostname().is_empty() {
         status.insert("hostname".to_owned(), host.description.hostname().into());
@@ -172,11 +143,9 @@ fn host_status(host: &HostEntry) -> Value {
         status.insert("priority".to_owned(), host.priority.into());
     }
     let mut locality = Map::new();
-    for (name, value) in [
-        ("region", &host.locality.region),
-        ("zone", &host.locality.zone),
-        ("sub_zone", &host.locality.sub_zone),
-    ] {
+    for (name, value) in
+        [("region", &host.locality.region), ("zone", &host.locality.zone), ("sub_zone", &host.locality.sub_zone)]
+    {
         if !value.is_empty() {
             locality.insert(name.to_owned(), value.as_str().into());
         }

@@ -11,11 +11,7 @@ use crate::server::{Server, State};
 /// `/ready`
 pub(super) fn ready(server: &Rc<Server>, _: &AdminRequest) -> Reply {
     let state = server.state();
-    let status = if state == State::Live {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let status = if state == State::Live { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Reply::text(format!("{}\n", state.name())).with_status(status)
 }
 
@@ -71,9 +67,7 @@ pub(super) fn reset_counters(server: &Rc<Server>, _: &AdminRequest) -> Reply {
 
 /// `/contention`
 pub(super) fn contention(_: &Rc<Server>, _: &AdminRequest) -> Reply {
-    Reply::text(
-        "Mutex contention tracing is not enabled. To enable, run Envoy with flag --enable-mutex-tracing.",
-    )
+    Reply::text("Mutex contention tracing is not enabled. To enable, run Envoy with flag --enable-mutex-tracing.")
 }
 
 /// `/init_dump`: nobody is being waited for once the server answers as LIVE.

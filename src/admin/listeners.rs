@@ -10,10 +10,7 @@ use crate::server::{ActiveListener, Server};
 
 /// `/listeners`
 pub(super) fn listeners(server: &Rc<Server>, request: &AdminRequest) -> Reply {
-    let shown = server
-        .listeners
-        .iter()
-        .filter(|listener| listener.accepting.get());
+    let shown = server.listeners.iter().filter(|listener| listener.accepting.get());
     if request.param("format") == Some("json") {
         let statuses: Vec<Value> = shown.map(status).collect();
         return Reply::json(&json!({ "listener_statuses": statuses }));

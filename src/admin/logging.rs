@@ -18,9 +18,7 @@ levels: trace debug info warning error critical off \n";
 pub(super) fn logging(server: &Rc<Server>, request: &AdminRequest) -> Reply {
     match change(&server.log, request.params()) {
         Ok(()) => Reply::text(active(&server.log)),
-        Err(error) => {
-            Reply::bad_request(format!("error: {error}\n\n{USAGE}{}", active(&server.log)))
-        }
+        Err(error) => Reply::bad_request(format!("error: {error}\n\n{USAGE}{}", active(&server.log))),
     }
 }
 
@@ -42,9 +40,7 @@ fn change(log: &Log, params: &[(String, String)]) -> Result<(), &'static str> {
                 .split(',')
                 .filter(|entry| !entry.is_empty())
                 .map(|entry| {
-                    let (name, text) = entry
-                        .split_once(':')
-                        .ok_or("empty logger name or empty logger level")?;
+                    let (name, text) = entry.split_once(':').ok_or("empty logger name or empty logger level")?;
                     Ok((known(name)?, level(text)?))
                 })
                 .collect::<Result<_, &'static str>>()?;
@@ -65,11 +61,7 @@ fn level(text: &str) -> Result<Level, &'static str> {
 }
 
 fn known(name: &str) -> Result<&str, &'static str> {
-    if is_logger(name) {
-        Ok(name)
-    } else {
-        Err("unknown logger name")
-    }
+    if is_logger(name) { Ok(name) } else { Err("unknown logger name") }
 }
 
 fn active(log: &Log) -> String {

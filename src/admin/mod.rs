@@ -99,16 +99,11 @@ async fn connection(admin: Rc<Admin>, stream: Stream) {
         tracing::debug!(target: "admin", "connection: {error}");
     }
     drop(counted);
-    admin
-        .connections
-        .set(admin.connections.get().saturating_sub(1));
+    admin.connections.set(admin.connections.get().saturating_sub(1));
     admin.freed.notify_one();
 }
 
-async fn answer(
-    admin: &Admin,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(admin: &Admin, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let counted = admin.traffic.request();
     let request = AdminRequest::new(request.method().clone(), request.uri());
     let reply = table::dispatch(&admin.server, &request);

@@ -20,11 +20,7 @@ pub(super) fn home(_: &Rc<Server>, _: &AdminRequest) -> Reply {
 
 /// The page with its list of endpoints.
 pub(super) fn page() -> String {
-    let rows: String = ENDPOINTS
-        .iter()
-        .filter(|endpoint| endpoint.path != "/")
-        .map(row)
-        .collect();
+    let rows: String = ENDPOINTS.iter().filter(|endpoint| endpoint.path != "/").map(row).collect();
     PAGE.replacen(PLACE, &rows, 1)
 }
 
@@ -32,17 +28,11 @@ fn row(endpoint: &Endpoint) -> String {
     let name = endpoint.path.trim_start_matches('/');
     let help = escaped(endpoint.help);
     let action = if endpoint.mutates {
-        format!(
-            "<form method=\"post\" action=\"{name}\">{}<button>{name}</button></form>",
-            fields(endpoint)
-        )
+        format!("<form method=\"post\" action=\"{name}\">{}<button>{name}</button></form>", fields(endpoint))
     } else if endpoint.params.is_empty() {
         format!("<a href=\"{name}\">{name}</a>")
     } else {
-        format!(
-            "<form method=\"get\" action=\"{name}\"><a href=\"{name}\">{name}</a>{}</form>",
-            fields(endpoint)
-        )
+        format!("<form method=\"get\" action=\"{name}\"><a href=\"{name}\">{name}</a>{}</form>", fields(endpoint))
     };
     format!("<tr><td>{action}</td><td>{help}</td></tr>\n")
 }
@@ -50,17 +40,11 @@ fn row(endpoint: &Endpoint) -> String {
 /// One input per parameter; the page's script leaves out those that are empty.
 fn fields(endpoint: &Endpoint) -> String {
     let field = |(name, help): &(&str, &str)| {
-        format!(
-            "<input name=\"{name}\" placeholder=\"{name}\" title=\"{}\">",
-            escaped(help)
-        )
+        format!("<input name=\"{name}\" placeholder=\"{name}\" title=\"{}\">", escaped(help))
     };
     endpoint.params.iter().map(field).collect()
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

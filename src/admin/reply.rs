@@ -16,28 +16,17 @@ pub(super) struct AdminRequest {
 
 impl AdminRequest {
     pub(super) fn new(method: Method, uri: &Uri) -> Self {
-        let pairs = uri
-            .query()
-            .unwrap_or_default()
-            .split('&')
-            .filter(|pair| !pair.is_empty());
+        let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
         let params = pairs.map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             (decoded(name), decoded(value))
         });
-        Self {
-            method,
-            path: uri.path().to_owned(),
-            params: params.collect(),
-        }
+        Self { method, path: uri.path().to_owned(), params: params.collect() }
     }
 
     /// The first value of a query parameter; empty when it has none.
     pub(super) fn param(&self, name: &str) -> Option<&str> {
-        self.params
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.params.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     pub(super) fn params(&self) -> &[(String, String)] {
@@ -55,11 +44,7 @@ fn decoded(text: &str) -> String {
             .and_then(|digits| std::str::from_utf8(digits).ok())
             .and_then(|digits| u8::from_str_radix(digits, 16).ok());
         bytes.push(byte.unwrap_or(*first));
-        rest = if byte.is_some() {
-            after.get(2..).unwrap_or_default()
-        } else {
-            after
-        };
+        rest = if byte.is_some() { after.get(2..).unwrap_or_default() } else { after };
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
@@ -78,11 +63,7 @@ pub(super) struct Reply {
 
 impl Reply {
     pub(super) fn text(body: impl Into<String>) -> Self {
-        Self {
-            status: StatusCode::OK,
-            content_type: TEXT,
-            body: body.into(),
-        }
+        Self { status: StatusCode::OK, content_type: TEXT, body: body.into() }
     }
 
     /// `OK`, which is what every POST answers.
@@ -91,11 +72,7 @@ impl Reply {
     }
 
     pub(super) fn error(status: StatusCode, body: impl Into<String>) -> Self {
-        Self {
-            status,
-            content_type: TEXT,
-            body: body.into(),
-        }
+        Self { status, content_type: TEXT, body: body.into() }
     }
 
     pub(super) fn bad_request(body: impl Into<String>) -> Self {
@@ -103,20 +80,12 @@ impl Reply {
     }
 
     pub(super) fn html(body: impl Into<String>) -> Self {
-        Self {
-            status: StatusCode::OK,
-            content_type: HTML,
-            body: body.into(),
-        }
+        Self { status: StatusCode::OK, content_type: HTML, body: body.into() }
     }
 
     /// Text that is JSON already.
     pub(super) fn raw_json(body: String) -> Self {
-        Self {
-            status: StatusCode::OK,
-            content_type: JSON,
-            body,
-        }
+        Self { status: StatusCode::OK, content_type: JSON, body }
     }
 
     /// Printed as Envoy prints it: one space per level, a newline at the end.
@@ -124,9 +93,7 @@ impl Reply {
         let mut body = Vec::new();
         let format = serde_json::ser::PrettyFormatter::with_indent(b" ");
         // Writing into a Vec cannot fail, nor can a Value.
-        let _ = value.serialize(&mut serde_json::Serializer::with_formatter(
-            &mut body, format,
-        ));
+        let _ = value.serialize(&mut serde_json::Serializer::with_formatter(&mut body, format));
         body.push(b'\n');
         Self::raw_json(String::from_utf8(body).unwrap_or_default())
     }
@@ -148,18 +115,9 @@ impl Reply {
         let mut response = Response::new(Full::new(Bytes::from(self.body)));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static(self.content_type),
-        );
-        headers.insert(
-            header::CACHE_CONTROL,
-            HeaderValue::from_static("no-cache, max-age=0"),
-        );
-        headers.insert(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, max-age=0"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         // Tools that ask whether this is an Envoy get the answer that makes them work.
         headers.insert(header::SERVER, HeaderValue::from_static("envoy"));
         response

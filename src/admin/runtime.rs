@@ -16,10 +16,7 @@ pub(super) fn runtime(server: &Rc<Server>, _: &AdminRequest) -> Reply {
         .iter()
         .map(|(key, value)| {
             let text = text(value);
-            (
-                key.clone(),
-                json!({ "layer_values": [text], "final_value": text }),
-            )
+            (key.clone(), json!({ "layer_values": [text], "final_value": text }))
         })
         .collect();
     Reply::json(&json!({ "layers": layers, "entries": entries }))

@@ -46,11 +46,8 @@ pub(super) fn server_info(server: &Rc<Server>, _: &AdminRequest) -> Reply {
 
 fn command_line(options: &Options) -> Value {
     let flags = &options.flags;
-    let path = |path: &Option<std::path::PathBuf>| {
-        path.as_ref()
-            .map(|path| path.display().to_string())
-            .unwrap_or_default()
-    };
+    let path =
+        |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     json!({
         "base_id": options.base_id.to_string(),
@@ -107,13 +104,8 @@ fn duration(duration: std::time::Duration) -> String {
 
 /// The node as the configuration gives it, command line applied, and who we are.
 pub(super) fn node(server: &Server) -> Value {
-    let given = nuncio_config::to_json(
-        "envoy.config.bootstrap.v3.Bootstrap",
-        &server.bootstrap.wire,
-    );
-    let mut node = given
-        .and_then(|bootstrap| bootstrap.get("node").cloned())
-        .unwrap_or_else(|| json!({}));
+    let given = nuncio_config::to_json("envoy.config.bootstrap.v3.Bootstrap", &server.bootstrap.wire);
+    let mut node = given.and_then(|bootstrap| bootstrap.get("node").cloned()).unwrap_or_else(|| json!({}));
     let settings = &server.bootstrap.node;
     node["id"] = settings.id.clone().into();
     node["cluster"] = settings.cluster.clone().into();

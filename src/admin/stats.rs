@@ -33,12 +33,7 @@ pub(super) fn prometheus(server: &Rc<Server>, request: &AdminRequest) -> Reply {
 }
 
 fn print(server: &Rc<Server>, request: &AdminRequest, format: Format) -> Reply {
-    let pattern = match request
-        .param("filter")
-        .filter(|pattern| !pattern.is_empty())
-        .map(Regex::new)
-        .transpose()
-    {
+    let pattern = match request.param("filter").filter(|pattern| !pattern.is_empty()).map(Regex::new).transpose() {
         Ok(pattern) => pattern,
         Err(error) => {
             return Reply::bad_request(format!("Invalid re2 regex: {}", last_line(&error)));
@@ -53,11 +48,7 @@ fn print(server: &Rc<Server>, request: &AdminRequest, format: Format) -> Reply {
         }
     };
     let is_inverted = request.param("invert_filter").is_some();
-    let filter = |name: &str| {
-        pattern
-            .as_ref()
-            .is_none_or(|pattern| pattern.is_match(name) != is_inverted)
-    };
+    let filter = |name: &str| pattern.as_ref().is_none_or(|pattern| pattern.is_match(name) != is_inverted);
     let query = StatsQuery {
         used_only: request.param("usedonly").is_some(),
         filter: &filter,

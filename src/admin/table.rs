@@ -24,42 +24,16 @@ pub(super) struct Endpoint {
     pub(super) serve: fn(&Rc<Server>, &AdminRequest) -> Reply,
 }
 
-const fn get(
-    path: &'static str,
-    help: &'static str,
-    serve: fn(&Rc<Server>, &AdminRequest) -> Reply,
-) -> Endpoint {
-    Endpoint {
-        path,
-        help,
-        params: &[],
-        mutates: false,
-        serve,
-    }
+const fn get(path: &'static str, help: &'static str, serve: fn(&Rc<Server>, &AdminRequest) -> Reply) -> Endpoint {
+    Endpoint { path, help, params: &[], mutates: false, serve }
 }
 
-const fn post(
-    path: &'static str,
-    help: &'static str,
-    serve: fn(&Rc<Server>, &AdminRequest) -> Reply,
-) -> Endpoint {
-    Endpoint {
-        path,
-        help,
-        params: &[],
-        mutates: true,
-        serve,
-    }
+const fn post(path: &'static str, help: &'static str, serve: fn(&Rc<Server>, &AdminRequest) -> Reply) -> Endpoint {
+    Endpoint { path, help, params: &[], mutates: true, serve }
 }
 
-const USED_ONLY: (&str, &str) = (
-    "usedonly",
-    "Only include stats that have been written by system since restart",
-);
-const FILTER: (&str, &str) = (
-    "filter",
-    "Regular expression (Google re2) for filtering stats",
-);
+const USED_ONLY: (&str, &str) = ("usedonly", "Only include stats that have been written by system since restart");
+const FILTER: (&str, &str) = ("filter", "Regular expression (Google re2) for filtering stats");
 const INVERT: (&str, &str) = ("invert_filter", "Invert the filter regex");
 
 /// All endpoints, by path.
@@ -67,10 +41,7 @@ pub(super) static ENDPOINTS: [Endpoint; 22] = [
     get("/", "Admin home page", page::home),
     get("/certs", "print certs on machine", certs::certs),
     Endpoint {
-        params: &[(
-            "filter",
-            "Regular expression (Google re2) for filtering clusters by name",
-        )],
+        params: &[("filter", "Regular expression (Google re2) for filtering clusters by name")],
         ..get("/clusters", "upstream cluster status", clusters::clusters)
     },
     Endpoint {
@@ -89,17 +60,9 @@ pub(super) static ENDPOINTS: [Endpoint; 22] = [
                 "Dump currently loaded configuration including EDS. See the response definition for more information",
             ),
         ],
-        ..get(
-            "/config_dump",
-            "dump current Envoy configs",
-            config_dump::config_dump,
-        )
+        ..get("/config_dump", "dump current Envoy configs", config_dump::config_dump)
     },
-    get(
-        "/contention",
-        "dump current Envoy mutex contention stats (if enabled)",
-        control::contention,
-    ),
+    get("/contention", "dump current Envoy mutex contention stats (if enabled)", control::contention),
     Endpoint {
         params: &[
             (
@@ -115,40 +78,18 @@ pub(super) static ENDPOINTS: [Endpoint; 22] = [
                 "Drains all inbound listeners. traffic_direction field in envoy_v3_api_msg_config.listener.v3.Listener is used to determine whether a listener is inbound or outbound.",
             ),
         ],
-        ..post(
-            "/drain_listeners",
-            "drain listeners",
-            control::drain_listeners,
-        )
+        ..post("/drain_listeners", "drain listeners", control::drain_listeners)
     },
-    post(
-        "/healthcheck/fail",
-        "cause the server to fail health checks",
-        control::healthcheck_fail,
-    ),
-    post(
-        "/healthcheck/ok",
-        "cause the server to pass health checks",
-        control::healthcheck_ok,
-    ),
-    get("/help", "print out list of admin commands", |_, _| {
-        Reply::text(help())
-    }),
-    get(
-        "/hot_restart_version",
-        "print the hot restart compatibility version",
-        server_info::hot_restart_version,
-    ),
+    post("/healthcheck/fail", "cause the server to fail health checks", control::healthcheck_fail),
+    post("/healthcheck/ok", "cause the server to pass health checks", control::healthcheck_ok),
+    get("/help", "print out list of admin commands", |_, _| Reply::text(help())),
+    get("/hot_restart_version", "print the hot restart compatibility version", server_info::hot_restart_version),
     Endpoint {
         params: &[(
             "mask",
             "The desired component to dump unready targets. The mask is parsed as a Protobuf::FieldMask. For example, get the unready targets of all listeners with /init_dump?mask=listener`",
         )],
-        ..get(
-            "/init_dump",
-            "dump current Envoy init manager information (experimental)",
-            control::init_dump,
-        )
+        ..get("/init_dump", "dump current Envoy init manager information (experimental)", control::init_dump)
     },
     Endpoint {
         params: &[("format", "File format to use; One of (text, json)")],
@@ -171,74 +112,39 @@ pub(super) static ENDPOINTS: [Endpoint; 22] = [
         ],
         ..post("/logging", "query/change logging levels", logging::logging)
     },
-    get(
-        "/memory",
-        "print current allocation/heap usage",
-        server_info::memory,
-    ),
+    get("/memory", "print current allocation/heap usage", server_info::memory),
     post("/quitquitquit", "exit the server", control::quit),
-    get(
-        "/ready",
-        "print server state, return 200 if LIVE, otherwise return 503",
-        control::ready,
-    ),
+    get("/ready", "print server state, return 200 if LIVE, otherwise return 503", control::ready),
     post("/reopen_logs", "reopen access logs", control::reopen_logs),
-    post(
-        "/reset_counters",
-        "reset all counters to zero",
-        control::reset_counters,
-    ),
+    post("/reset_counters", "reset all counters to zero", control::reset_counters),
     get("/runtime", "print runtime values", runtime::runtime),
-    get(
-        "/server_info",
-        "print server version/status information",
-        server_info::server_info,
-    ),
+    get("/server_info", "print server version/status information", server_info::server_info),
     Endpoint {
         params: &[
             USED_ONLY,
             FILTER,
             INVERT,
             ("format", "Format to use; One of (text, json, prometheus)"),
-            (
-                "type",
-                "Stat types to include.; One of (All, Counters, Histograms, Gauges, TextReadouts)",
-            ),
-            (
-                "histogram_buckets",
-                "Histogram bucket display mode; One of (cumulative, disjoint, detailed, summary)",
-            ),
+            ("type", "Stat types to include.; One of (All, Counters, Histograms, Gauges, TextReadouts)"),
+            ("histogram_buckets", "Histogram bucket display mode; One of (cumulative, disjoint, detailed, summary)"),
         ],
         ..get("/stats", "print server stats", stats::stats)
     },
     Endpoint {
         params: &[
             USED_ONLY,
-            (
-                "text_readouts",
-                "Render text_readouts as new gaugues with value 0 (increases Prometheus data size)",
-            ),
+            ("text_readouts", "Render text_readouts as new gaugues with value 0 (increases Prometheus data size)"),
             FILTER,
             INVERT,
-            (
-                "histogram_buckets",
-                "Histogram bucket display mode; One of (cumulative, summary)",
-            ),
+            ("histogram_buckets", "Histogram bucket display mode; One of (cumulative, summary)"),
         ],
-        ..get(
-            "/stats/prometheus",
-            "print server stats in prometheus format",
-            stats::prometheus,
-        )
+        ..get("/stats/prometheus", "print server stats in prometheus format", stats::prometheus)
     },
 ];
 
 /// Finds the endpoint and lets it answer.
 pub(super) fn dispatch(server: &Rc<Server>, request: &AdminRequest) -> Reply {
-    let Some(endpoint) = ENDPOINTS
-        .iter()
-        .find(|endpoint| endpoint.path == request.path)
-    else {
+    let Some(endpoint) = ENDPOINTS.iter().find(|endpoint| endpoint.path == request.path) else {
         return Reply::error(StatusCode::NOT_FOUND, format!("invalid path. {}", help()));
     };
     if endpoint.mutates && request.method != Method::POST {

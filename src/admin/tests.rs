@@ -27,25 +27,14 @@ fn parameters_are_decoded_and_a_plus_stays() {
 #[test]
 fn json_is_indented_by_one_and_ends_with_a_newline() {
     let reply = Reply::json(&json!({ "a": { "b": [] }, "c": [1] }));
-    assert_eq!(
-        reply.body(),
-        "{\n \"a\": {\n  \"b\": []\n },\n \"c\": [\n  1\n ]\n}\n"
-    );
+    assert_eq!(reply.body(), "{\n \"a\": {\n  \"b\": []\n },\n \"c\": [\n  1\n ]\n}\n");
     assert_eq!(reply.status(), StatusCode::OK);
 }
 
 #[test]
 fn replies_carry_envoys_headers() {
     let response = Reply::ok().into_response();
-    let header = |name: &str| {
-        response
-            .headers()
-            .get(name)
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .to_owned()
-    };
+    let header = |name: &str| response.headers().get(name).unwrap().to_str().unwrap().to_owned();
     assert_eq!(header("content-type"), "text/plain; charset=UTF-8");
     assert_eq!(header("cache-control"), "no-cache, max-age=0");
     assert_eq!(header("x-content-type-options"), "nosniff");
@@ -64,13 +53,11 @@ fn endpoints_are_listed_in_order_and_once() {
 #[test]
 fn help_has_envoys_words() {
     let help = help();
-    assert!(help.starts_with(
-        "admin commands are:\n  /: Admin home page\n  /certs: print certs on machine\n"
-    ));
+    assert!(help.starts_with("admin commands are:\n  /: Admin home page\n  /certs: print certs on machine\n"));
     assert!(help.contains("  /quitquitquit (POST): exit the server\n"));
-    assert!(help.contains(
-        "  /listeners: print listener info\n      format: File format to use; One of (text, json)\n"
-    ));
+    assert!(
+        help.contains("  /listeners: print listener info\n      format: File format to use; One of (text, json)\n")
+    );
 }
 
 #[test]
@@ -78,15 +65,8 @@ fn the_page_leads_to_every_endpoint_and_nowhere_else() {
     let page = page();
     for endpoint in ENDPOINTS.iter().filter(|endpoint| endpoint.path != "/") {
         let name = endpoint.path.trim_start_matches('/');
-        let attribute = if endpoint.mutates {
-            format!("action=\"{name}\"")
-        } else {
-            format!("href=\"{name}\"")
-        };
+        let attribute = if endpoint.mutates { format!("action=\"{name}\"") } else { format!("href=\"{name}\"") };
         assert!(page.contains(&attribute), "{name}");
     }
-    assert!(
-        !page.contains("src=\"http") && !page.contains("href=\"http"),
-        "assets from elsewhere"
-    );
+    assert!(!page.contains("src=\"http") && !page.contains("href=\"http"), "assets from elsewhere");
 }

@@ -6,9 +6,8 @@ use http::StatusCode;
 use nuncio_stats::{
     Shard, Store,
     templates::{
-        admin_listener_scope, http_class, http_scope, http_stats as rq, listener_http_class,
-        listener_http_scope, listener_http_stats, listener_stats as listener,
-        listener_worker_stats as main,
+        admin_listener_scope, http_class, http_scope, http_stats as rq, listener_http_class, listener_http_scope,
+        listener_http_stats, listener_stats as listener, listener_worker_stats as main,
     },
 };
 
@@ -26,15 +25,8 @@ impl Traffic {
         Self {
             http: store.group(&rq::TEMPLATE, http_scope("admin")).shard(0),
             listener: store.group(&listener::TEMPLATE, under()).shard(0),
-            listener_http: store
-                .group(
-                    &listener_http_stats::TEMPLATE,
-                    listener_http_scope(under(), "admin"),
-                )
-                .shard(0),
-            main: store
-                .group(&main::TEMPLATE, under().part("main_thread"))
-                .shard(0),
+            listener_http: store.group(&listener_http_stats::TEMPLATE, listener_http_scope(under(), "admin")).shard(0),
+            main: store.group(&main::TEMPLATE, under().part("main_thread")).shard(0),
         }
     }
 
@@ -48,10 +40,7 @@ impl Traffic {
         self.listener.gauge_inc(listener::DOWNSTREAM_CX_ACTIVE);
         self.main.inc(main::DOWNSTREAM_CX_TOTAL);
         self.main.gauge_inc(main::DOWNSTREAM_CX_ACTIVE);
-        CountedConnection {
-            traffic: self,
-            since: Instant::now(),
-        }
+        CountedConnection { traffic: self, since: Instant::now() }
     }
 
     /// Counts one request until it is answered.
@@ -59,11 +48,7 @@ impl Traffic {
         self.http.inc(rq::DOWNSTREAM_RQ_TOTAL);
         self.http.inc(rq::DOWNSTREAM_RQ_HTTP1_TOTAL);
         self.http.gauge_inc(rq::DOWNSTREAM_RQ_ACTIVE);
-        CountedRequest {
-            traffic: self,
-            since: Instant::now(),
-            status: Cell::new(None),
-        }
+        CountedRequest { traffic: self, since: Instant::now(), status: Cell::new(None) }
     }
 }
 
@@ -75,12 +60,7 @@ pub(super) struct CountedConnection<'a> {
 
 impl Drop for CountedConnection<'_> {
     fn drop(&mut self) {
-        let Traffic {
-            http,
-            listener,
-            main,
-            ..
-        } = self.traffic;
+        let Traffic { http, listener, main, .. } = self.traffic;
         http.inc(rq::DOWNSTREAM_CX_DESTROY);
         http.inc(rq::DOWNSTREAM_CX_DESTROY_REMOTE);
         http.gauge_dec(rq::DOWNSTREAM_CX_ACTIVE);
@@ -108,11 +88,7 @@ impl CountedRequest<'_> {
 
 impl Drop for CountedRequest<'_> {
     fn drop(&mut self) {
-        let Traffic {
-            http,
-            listener_http,
-            ..
-        } = self.traffic;
+        let Traffic { http, listener_http, .. } = self.traffic;
         http.gauge_dec(rq::DOWNSTREAM_RQ_ACTIVE);
         let Some(status) = self.status.get() else {
             return;

@@ -89,9 +89,7 @@ impl Options {
             drain_strategy: drain_strategy(&flags)?,
             drain_time: Duration::from_secs(u64::from(flags.drain_time_s.unwrap_or(600))),
             drain_grace: Duration::from_secs(u64::from(flags.drain_grace_s)),
-            flush_interval: Duration::from_millis(u64::from(
-                flags.file_flush_interval_msec.unwrap_or(10_000),
-            )),
+            flush_interval: Duration::from_millis(u64::from(flags.file_flush_interval_msec.unwrap_or(10_000))),
             flush_min_bytes: flags.file_flush_min_size_kb.unwrap_or(64) as usize * 1024,
             base_id: base_id(&flags)?,
             flags,
@@ -102,17 +100,8 @@ impl Options {
 fn refuse_missing_features(flags: &Flags) -> Result<(), UsageError> {
     let missing = [
         (flags.enable_mutex_tracing, "--enable-mutex-tracing"),
-        (
-            flags.enable_fine_grain_logging,
-            "--enable-fine-grain-logging",
-        ),
-        (
-            flags
-                .disable_extensions
-                .as_deref()
-                .is_some_and(|list| !list.is_empty()),
-            "--disable-extensions",
-        ),
+        (flags.enable_fine_grain_logging, "--enable-fine-grain-logging"),
+        (flags.disable_extensions.as_deref().is_some_and(|list| !list.is_empty()), "--disable-extensions"),
     ];
     if let Some((_, flag)) = missing.iter().find(|(given, _)| *given) {
         return refuse(format!("{flag} is not supported yet; start without it"));
@@ -124,20 +113,14 @@ fn refuse_missing_features(flags: &Flags) -> Result<(), UsageError> {
         ));
     }
     if epoch > 0 && flags.use_dynamic_base_id {
-        return refuse(format!(
-            "--use-dynamic-base-id cannot be combined with --restart-epoch {epoch}"
-        ));
+        return refuse(format!("--use-dynamic-base-id cannot be combined with --restart-epoch {epoch}"));
     }
     if flags.reject_unknown_dynamic_fields && flags.ignore_unknown_dynamic_fields {
-        return refuse(
-            "--reject-unknown-dynamic-fields and --ignore-unknown-dynamic-fields exclude each other",
-        );
+        return refuse("--reject-unknown-dynamic-fields and --ignore-unknown-dynamic-fields exclude each other");
     }
     match flags.local_address_ip_version.as_deref() {
         None | Some("v4" | "v6") => Ok(()),
-        Some(other) => refuse(format!(
-            "--local-address-ip-version is v4 or v6, not '{other}'"
-        )),
+        Some(other) => refuse(format!("--local-address-ip-version is v4 or v6, not '{other}'")),
     }
 }
 
@@ -146,9 +129,7 @@ fn mode(flags: &Flags) -> Result<Mode, UsageError> {
         None | Some("serve") => Ok(Mode::Serve),
         Some("validate") => Ok(Mode::Validate),
         Some("init_only") => Ok(Mode::InitOnly),
-        Some(other) => refuse(format!(
-            "--mode is serve, validate or init_only, not '{other}'"
-        )),
+        Some(other) => refuse(format!("--mode is serve, validate or init_only, not '{other}'")),
     }
 }
 
@@ -169,11 +150,7 @@ fn level(flag: &str, text: &str) -> Result<Level, UsageError> {
 }
 
 fn log_options(flags: &Flags) -> Result<LogOptions, UsageError> {
-    let mut log = LogOptions {
-        escaped: flags.log_format_escaped,
-        path: flags.log_path.clone(),
-        ..Default::default()
-    };
+    let mut log = LogOptions { escaped: flags.log_format_escaped, path: flags.log_path.clone(), ..Default::default() };
     if let Some(text) = &flags.log_level {
         log.level = level("--log-level", text)?;
     }
@@ -183,17 +160,12 @@ fn log_options(flags: &Flags) -> Result<LogOptions, UsageError> {
     let list = flags.component_log_level.as_deref().unwrap_or_default();
     for entry in list.split(',').filter(|entry| !entry.is_empty()) {
         let Some((name, text)) = entry.split_once(':') else {
-            return refuse(format!(
-                "--component-log-level takes component:level, not '{entry}'"
-            ));
+            return refuse(format!("--component-log-level takes component:level, not '{entry}'"));
         };
         if !crate::logging::is_logger(name) {
-            return refuse(format!(
-                "--component-log-level: there is no component '{name}'"
-            ));
+            return refuse(format!("--component-log-level: there is no component '{name}'"));
         }
-        log.components
-            .push((name.to_owned(), level("--component-log-level", text)?));
+        log.components.push((name.to_owned(), level("--component-log-level", text)?));
     }
     Ok(log)
 }
@@ -204,11 +176,7 @@ fn stats_tags(given: &[String]) -> Result<Vec<(String, String)>, UsageError> {
         let Some((tag, value)) = entry.split_once(':') else {
             return refuse(format!("--stats-tag takes tag:value, not '{entry}'"));
         };
-        if tag.is_empty()
-            || !tag
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        {
+        if tag.is_empty() || !tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
             return refuse(format!("--stats-tag: the name '{tag}' is not alphanumeric"));
         }
         if value.contains('.') {
@@ -226,9 +194,7 @@ fn drain_strategy(flags: &Flags) -> Result<DrainStrategy, UsageError> {
     match flags.drain_strategy.as_deref() {
         None | Some("gradual") => Ok(DrainStrategy::Gradual),
         Some("immediate") => Ok(DrainStrategy::Immediate),
-        Some(other) => refuse(format!(
-            "--drain-strategy is gradual or immediate, not '{other}'"
-        )),
+        Some(other) => refuse(format!("--drain-strategy is gradual or immediate, not '{other}'")),
     }
 }
 

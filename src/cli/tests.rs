@@ -32,10 +32,7 @@ fn the_command_line_is_well_formed() {
 #[test]
 fn every_flag_of_envoy_is_known() {
     let command = Cli::command();
-    let known: Vec<&str> = command
-        .get_arguments()
-        .filter_map(|argument| argument.get_long())
-        .collect();
+    let known: Vec<&str> = command.get_arguments().filter_map(|argument| argument.get_long()).collect();
     for flag in ENVOYS_FLAGS.split_whitespace() {
         assert!(known.contains(&flag), "--{flag}");
     }
@@ -43,15 +40,9 @@ fn every_flag_of_envoy_is_known() {
 
 #[test]
 fn values_may_follow_a_blank_or_an_equals_sign() {
-    for line in [
-        "-c a.yaml --concurrency 3 -l debug",
-        "--config-path=a.yaml --concurrency=3 --log-level=debug",
-    ] {
+    for line in ["-c a.yaml --concurrency 3 -l debug", "--config-path=a.yaml --concurrency=3 --log-level=debug"] {
         let options = options(line).unwrap();
-        assert_eq!(
-            options.flags.config_path.as_deref(),
-            Some("a.yaml".as_ref())
-        );
+        assert_eq!(options.flags.config_path.as_deref(), Some("a.yaml".as_ref()));
         assert_eq!((options.concurrency, options.log.level), (3, Level::Debug));
     }
 }
@@ -67,12 +58,9 @@ fn defaults_are_envoys() {
 
 #[test]
 fn what_is_not_there_yet_is_refused_and_not_ignored() {
-    for flag in [
-        "--enable-mutex-tracing",
-        "--enable-fine-grain-logging",
-        "--disable-extensions a.b",
-        "--restart-epoch 1",
-    ] {
+    for flag in
+        ["--enable-mutex-tracing", "--enable-fine-grain-logging", "--disable-extensions a.b", "--restart-epoch 1"]
+    {
         let error = options(flag).unwrap_err();
         assert!(error.contains("not supported yet"), "{flag}: {error}");
     }
@@ -83,19 +71,10 @@ fn what_is_not_there_yet_is_refused_and_not_ignored() {
 #[test]
 fn wrong_values_are_named() {
     for (line, words) in [
-        (
-            "--mode foo",
-            "--mode is serve, validate or init_only, not 'foo'",
-        ),
-        (
-            "-l loud",
-            "--log-level is trace, debug, info, warning, warn, error, critical or off, not 'loud'",
-        ),
+        ("--mode foo", "--mode is serve, validate or init_only, not 'foo'"),
+        ("-l loud", "--log-level is trace, debug, info, warning, warn, error, critical or off, not 'loud'"),
         ("--component-log-level upstream", "takes component:level"),
-        (
-            "--component-log-level nosuch:info",
-            "there is no component 'nosuch'",
-        ),
+        ("--component-log-level nosuch:info", "there is no component 'nosuch'"),
         ("--drain-strategy slow", "gradual or immediate, not 'slow'"),
         ("--stats-tag a", "takes tag:value"),
         ("--stats-tag a:1 --stats-tag a:2", "'a' is given twice"),
@@ -115,13 +94,8 @@ fn everything_after_two_dashes_is_ignored() {
 
 #[test]
 fn subcommands_have_flags_of_their_own() {
-    let cli = Cli::try_parse_from([
-        "nuncio", "validate", "a.yaml", "b.yaml", "--format", "sarif",
-    ])
-    .unwrap();
-    let Some(Command::Validate(validate)) = cli.command else {
-        panic!("validate")
-    };
+    let cli = Cli::try_parse_from(["nuncio", "validate", "a.yaml", "b.yaml", "--format", "sarif"]).unwrap();
+    let Some(Command::Validate(validate)) = cli.command else { panic!("validate") };
     assert_eq!(validate.files.len(), 2);
     assert!(Cli::try_parse_from(["nuncio", "demo", "--port", "0", "--traffic"]).is_ok());
     assert!(Cli::try_parse_from(["nuncio", "validate"]).is_err());

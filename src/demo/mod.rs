@@ -39,12 +39,7 @@ pub(crate) fn run(demo: &Demo) -> Exit {
         Err(error) => return failed(&format!("the example upstreams cannot start: {error}")),
     };
     let [hello, slow] = upstreams;
-    let ports = [
-        (LISTENER, free(demo.port)),
-        (ADMIN, free(demo.admin_port)),
-        (HELLO, hello),
-        (SLOW, slow),
-    ];
+    let ports = [(LISTENER, free(demo.port)), (ADMIN, free(demo.admin_port)), (HELLO, hello), (SLOW, slow)];
     let options = match options(demo) {
         Ok(options) => options,
         Err(message) => return failed(&message),
@@ -53,27 +48,14 @@ pub(crate) fn run(demo: &Demo) -> Exit {
         Ok(log) => log,
         Err(error) => return failed(&error.to_string()),
     };
-    let source = Source {
-        name: "config/demo.yaml".to_owned(),
-        text: with_ports(&ports),
-        format: Format::Yaml,
-    };
-    let checked = load::check(
-        vec![source],
-        LoadOptions::default(),
-        &model::Options::default(),
-    );
+    let source = Source { name: "config/demo.yaml".to_owned(), text: with_ports(&ports), format: Format::Yaml };
+    let checked = load::check(vec![source], LoadOptions::default(), &model::Options::default());
     let report = checked.report();
     let Some(bootstrap) = checked.bootstrap else {
         return failed(&report);
     };
     let with_traffic = demo.traffic;
-    server::serve(
-        options,
-        bootstrap,
-        log,
-        Some(Box::new(move |server| when_live(server, with_traffic))),
-    )
+    server::serve(options, bootstrap, log, Some(Box::new(move |server| when_live(server, with_traffic))))
 }
 
 fn failed(message: &str) -> Exit {
@@ -82,48 +64,26 @@ fn failed(message: &str) -> Exit {
 }
 
 fn options(demo: &Demo) -> Result<Options, String> {
-    let flags = Flags {
-        concurrency: Some(demo.concurrency),
-        drain_grace_s: 2,
-        ..Flags::default()
-    };
+    let flags = Flags { concurrency: Some(demo.concurrency), drain_grace_s: 2, ..Flags::default() };
     let options = Options::from_flags(flags).map_err(|error| error.0)?;
     // What is printed below says it all, unless something is wrong.
-    Ok(Options {
-        log: LogOptions {
-            level: Level::Error,
-            ..LogOptions::default()
-        },
-        ..options
-    })
+    Ok(Options { log: LogOptions { level: Level::Error, ..LogOptions::default() }, ..options })
 }
 
 /// The port when nobody has it, else 0: the kernel will choose.
 fn free(port: u16) -> u16 {
-    if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-        port
-    } else {
-        0
-    }
+    if TcpListener::bind(("127.0.0.1", port)).is_ok() { port } else { 0 }
 }
 
 /// The configuration with the ports that are really used.
 fn with_ports(ports: &[(u16, u16)]) -> String {
-    ports
-        .iter()
-        .fold(CONFIG.to_owned(), |text, (written, used)| {
-            text.replace(
-                &format!("port_value: {written} }}"),
-                &format!("port_value: {used} }}"),
-            )
-        })
+    ports.iter().fold(CONFIG.to_owned(), |text, (written, used)| {
+        text.replace(&format!("port_value: {written} }}"), &format!("port_value: {used} }}"))
+    })
 }
 
 fn when_live(server: &Rc<Server>, with_traffic: bool) {
-    let listener = server
-        .listeners
-        .first()
-        .and_then(|listener| listener.addresses.first());
+    let listener = server.listeners.first().and_then(|listener| listener.addresses.first());
     let (Some(SocketAddress::Ip(proxy)), Some(admin)) = (listener, &server.admin_address) else {
         return;
     };
@@ -170,20 +130,8 @@ mod tests {
 
     #[test]
     fn the_embedded_configuration_is_accepted_without_a_warning() {
-        let source = Source {
-            name: "demo".to_owned(),
-            text: CONFIG.to_owned(),
-            format: Format::Yaml,
-        };
-        let checked = load::check(
-            vec![source],
-            LoadOptions::default(),
-            &model::Options::default(),
-        );
-        assert!(
-            checked.bootstrap.is_some() && checked.diagnostics.is_empty(),
-            "{}",
-            checked.report()
-        );
+        let source = Source { name: "demo".to_owned(), text: CONFIG.to_owned(), format: Format::Yaml };
+        let checked = load::check(vec![source], LoadOptions::default(), &model::Options::default());
+        assert!(checked.bootstrap.is_some() && checked.diagnostics.is_empty(), "{}", checked.report());
     }
 }

@@ -19,30 +19,22 @@ const PAUSE: Duration = Duration::from_millis(50);
 const AT_ONCE: usize = 16;
 
 /// What is asked for, in turn.
-const PATHS: [&str; 10] = [
-    "/", "/", "/split", "/", "/slow", "/items/7", "/split", "/", "/teapot", "/old",
-];
+const PATHS: [&str; 10] = ["/", "/", "/split", "/", "/slow", "/items/7", "/split", "/", "/teapot", "/old"];
 
 /// Starts a thread that sends until the process ends.
 pub(super) fn start(proxy: SocketAddr) {
-    let spawned = std::thread::Builder::new()
-        .name("traffic".to_owned())
-        .spawn(move || {
-            if let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-            {
-                runtime.block_on(send(proxy));
-            }
-        });
+    let spawned = std::thread::Builder::new().name("traffic".to_owned()).spawn(move || {
+        if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            runtime.block_on(send(proxy));
+        }
+    });
     if let Err(error) = spawned {
         eprintln!("nuncio demo: no traffic: {error}");
     }
 }
 
 async fn send(proxy: SocketAddr) {
-    let client: Client<HttpConnector, Empty<Bytes>> =
-        Client::builder(TokioExecutor::new()).build_http();
+    let client: Client<HttpConnector, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
     let permits = std::sync::Arc::new(tokio::sync::Semaphore::new(AT_ONCE));
     let mut ticks = tokio::time::interval(PAUSE);
     for path in PATHS.iter().cycle() {

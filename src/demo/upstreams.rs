@@ -28,22 +28,18 @@ enum Kind {
 pub(super) fn start([hello, slow]: [u16; 2]) -> io::Result<[u16; 2]> {
     let (hello, slow) = (bind(hello)?, bind(slow)?);
     let ports = [hello.local_addr()?.port(), slow.local_addr()?.port()];
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    std::thread::Builder::new()
-        .name("demo".to_owned())
-        .spawn(move || {
-            let local = tokio::task::LocalSet::new();
-            local.spawn_local(serve(hello, Kind::Hello));
-            local.block_on(&runtime, serve(slow, Kind::Slow));
-        })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("demo".to_owned()).spawn(move || {
+        let local = tokio::task::LocalSet::new();
+        local.spawn_local(serve(hello, Kind::Hello));
+        local.block_on(&runtime, serve(slow, Kind::Slow));
+    })?;
     Ok(ports)
 }
 
 fn bind(port: u16) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-        .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
+    let listener =
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
@@ -61,42 +57,23 @@ async fn serve(listener: TcpListener, kind: Kind) {
                 answer(request, kind, count.get())
             });
             // A proxy that closes an idle connection is no news.
-            let _ = http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
 }
 
-async fn answer(
-    request: Request<Incoming>,
-    kind: Kind,
-    number: u64,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(request: Request<Incoming>, kind: Kind, number: u64) -> Result<Response<Full<Bytes>>, Infallible> {
     let (name, status) = match kind {
         Kind::Hello => ("hello", StatusCode::OK),
         Kind::Slow => {
             // Scattered without dice: multiples of a prime.
             tokio::time::sleep(Duration::from_millis(20 + number * 97 % 280)).await;
-            (
-                "slow",
-                if number.is_multiple_of(40) {
-                    StatusCode::SERVICE_UNAVAILABLE
-                } else {
-                    StatusCode::OK
-                },
-            )
+            ("slow", if number.is_multiple_of(40) { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK })
         }
     };
-    let text = format!(
-        "{name}: request {number} of this upstream, {} {}\n",
-        request.method(),
-        request.uri()
-    );
+    let text = format!("{name}: request {number} of this upstream, {} {}\n", request.method(), request.uri());
     let mut response = Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert("x-demo-upstream", HeaderValue::from_static(name));
+    response.headers_mut().insert("x-demo-upstream", HeaderValue::from_static(name));
     Ok(response)
 }

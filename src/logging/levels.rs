@@ -110,10 +110,7 @@ const MODULES: [(&str, &str); 20] = [
 
 /// Position of a component's name.
 fn position(name: &str) -> Option<usize> {
-    LOGGERS
-        .iter()
-        .take(ENVOYS)
-        .position(|logger| *logger == name)
+    LOGGERS.iter().take(ENVOYS).position(|logger| *logger == name)
 }
 
 /// Whether there is a component of this name.
@@ -126,15 +123,9 @@ pub(crate) fn component_of(target: &str) -> &'static str {
     if let Some(found) = position(target).and_then(|at| LOGGERS.get(at)) {
         return found;
     }
-    let fits = |module: &str| {
-        target
-            .strip_prefix(module)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '_']))
-    };
-    let best = MODULES
-        .iter()
-        .filter(|(module, _)| fits(module))
-        .max_by_key(|(module, _)| module.len());
+    let fits =
+        |module: &str| target.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '_']));
+    let best = MODULES.iter().filter(|(module, _)| fits(module)).max_by_key(|(module, _)| module.len());
     best.map_or("misc", |(_, component)| component)
 }
 
@@ -152,15 +143,8 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    const ALL: [Level; 7] = [
-        Self::Trace,
-        Self::Debug,
-        Self::Info,
-        Self::Warning,
-        Self::Error,
-        Self::Critical,
-        Self::Off,
-    ];
+    const ALL: [Level; 7] =
+        [Self::Trace, Self::Debug, Self::Info, Self::Warning, Self::Error, Self::Critical, Self::Off];
 
     /// From its name; `warn` is `warning`.
     pub(crate) fn parse(name: &str) -> Option<Self> {
@@ -213,9 +197,7 @@ pub(crate) struct Levels {
 
 impl Levels {
     pub(crate) fn new(level: Level, components: &[(String, Level)]) -> Self {
-        let levels = Self {
-            all: [const { AtomicU8::new(0) }; ENVOYS],
-        };
+        let levels = Self { all: [const { AtomicU8::new(0) }; ENVOYS] };
         levels.set_all(level);
         for (name, level) in components {
             levels.set(name, *level);
@@ -224,20 +206,12 @@ impl Levels {
     }
 
     pub(crate) fn level(&self, component: usize) -> Level {
-        let stored = self
-            .all
-            .get(component)
-            .map_or(2, |level| level.load(Relaxed));
-        Level::ALL
-            .get(usize::from(stored))
-            .copied()
-            .unwrap_or(Level::Info)
+        let stored = self.all.get(component).map_or(2, |level| level.load(Relaxed));
+        Level::ALL.get(usize::from(stored)).copied().unwrap_or(Level::Info)
     }
 
     pub(crate) fn set_all(&self, level: Level) {
-        self.all
-            .iter()
-            .for_each(|stored| stored.store(level as u8, Relaxed));
+        self.all.iter().for_each(|stored| stored.store(level as u8, Relaxed));
     }
 
     pub(crate) fn set(&self, component: &str, level: Level) -> bool {
@@ -254,10 +228,7 @@ impl Levels {
 
     /// The most talkative level of all.
     pub(crate) fn lowest(&self) -> Level {
-        (0..ENVOYS)
-            .map(|at| self.level(at))
-            .min()
-            .unwrap_or(Level::Info)
+        (0..ENVOYS).map(|at| self.level(at)).min().unwrap_or(Level::Info)
     }
 }
 

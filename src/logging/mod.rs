@@ -58,9 +58,7 @@ pub(crate) fn init(options: &LogOptions) -> std::io::Result<Arc<Log>> {
     let subscriber = tracing_subscriber::registry().with(EnvoyFormat(Arc::clone(&log)));
     // Both fail only on a second call, and then the first log stays.
     let _ = tracing::subscriber::set_global_default(subscriber);
-    std::panic::set_hook(Box::new(|panic| {
-        critical("main", &format!("internal error: {panic}"))
-    }));
+    std::panic::set_hook(Box::new(|panic| critical("main", &format!("internal error: {panic}"))));
     Ok(Arc::clone(LOG.get_or_init(|| log)))
 }
 
@@ -71,13 +69,7 @@ pub(crate) fn critical(component: &'static str, message: &str) {
         Some(log) => {
             if log.levels.is_enabled(component, Level::Critical) {
                 let caller = std::panic::Location::caller();
-                log.write(
-                    Level::Critical,
-                    component,
-                    caller.file(),
-                    caller.line(),
-                    message,
-                );
+                log.write(Level::Critical, component, caller.file(), caller.line(), message);
             }
         }
         None => eprintln!("{message}"),
@@ -109,14 +101,7 @@ impl Log {
     }
 
     fn write(&self, level: Level, component: &str, file: &str, line: u32, message: &str) {
-        let record = Record {
-            time: SystemTime::now(),
-            level,
-            component,
-            file,
-            line,
-            message,
-        };
+        let record = Record { time: SystemTime::now(), level, component, file, line, message };
         self.sink.write(&self.pattern.render(&record));
     }
 }
@@ -126,21 +111,13 @@ struct EnvoyFormat(Arc<Log>);
 
 impl EnvoyFormat {
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event()
-            && self.0.levels.is_enabled(
-                component_of(metadata.target()),
-                Level::of(*metadata.level()),
-            )
+        metadata.is_event() && self.0.levels.is_enabled(component_of(metadata.target()), Level::of(*metadata.level()))
     }
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for EnvoyFormat {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if self.wants(metadata) {
-            Interest::always()
-        } else {
-            Interest::never()
-        }
+        if self.wants(metadata) { Interest::always() } else { Interest::never() }
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
@@ -157,10 +134,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for EnvoyFormat {
         event.record(&mut message);
         let level = Level::of(*metadata.level());
         let component = component_of(metadata.target());
-        let (file, line) = (
-            metadata.file().unwrap_or_default(),
-            metadata.line().unwrap_or_default(),
-        );
+        let (file, line) = (metadata.file().unwrap_or_default(), metadata.line().unwrap_or_default());
         self.0.write(level, component, file, line, &message.text);
     }
 }

@@ -32,11 +32,7 @@ pub(super) struct Pattern {
 #[derive(Debug, PartialEq)]
 enum Piece {
     Literal(String),
-    Flag {
-        flag: char,
-        align: Align,
-        width: usize,
-    },
+    Flag { flag: char, align: Align, width: usize },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -117,12 +113,9 @@ impl Pattern {
             'P' => write!(line, "{}", std::process::id()),
             'n' => line.write_str(record.component),
             'l' => line.write_str(record.level.name()),
-            'L' => record
-                .level
-                .name()
-                .chars()
-                .take(1)
-                .try_for_each(|first| line.write_char(first.to_ascii_uppercase())),
+            'L' => {
+                record.level.name().chars().take(1).try_for_each(|first| line.write_char(first.to_ascii_uppercase()))
+            }
             'g' => line.write_str(record.file),
             's' => line.write_str(file_name),
             '#' => write!(line, "{}", record.line),
@@ -151,11 +144,7 @@ fn aligned(flag: char, spec: &str) -> Piece {
         Some('=') => Align::Centre,
         _ => Align::Right,
     };
-    let width = spec
-        .trim_start_matches(['-', '='])
-        .parse()
-        .unwrap_or(0)
-        .min(MAX_WIDTH);
+    let width = spec.trim_start_matches(['-', '=']).parse().unwrap_or(0).min(MAX_WIDTH);
     Piece::Flag { flag, align, width }
 }
 
@@ -197,15 +186,7 @@ pub(super) struct Moment {
     weekday: usize,
 }
 
-const DAYS: [&str; 7] = [
-    "Sunday",
-    "Monday",
-    "Tuesday",
-    "Wednesday",
-    "Thursday",
-    "Friday",
-    "Saturday",
-];
+const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const MONTHS: [&str; 12] = [
     "January",
     "February",
@@ -227,13 +208,7 @@ impl Moment {
         let days = since.as_secs() / 86_400;
         let (year, month, day) = civil(i64::try_from(days).unwrap_or(0));
         let weekday = usize::try_from((days + 4) % 7).unwrap_or(0);
-        Self {
-            since,
-            year,
-            month,
-            day,
-            weekday,
-        }
+        Self { since, year, month, day, weekday }
     }
 
     fn clock(&self) -> (u64, u64, u64) {
@@ -292,26 +267,14 @@ fn civil(days: i64) -> (i64, u32, u32) {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let from_march = (5 * of_year + 2) / 153;
     let day = u32::try_from(of_year - (153 * from_march + 2) / 5 + 1).unwrap_or(1);
-    let month = u32::try_from(if from_march < 10 {
-        from_march + 3
-    } else {
-        from_march - 9
-    })
-    .unwrap_or(1);
+    let month = u32::try_from(if from_march < 10 { from_march + 3 } else { from_march - 9 }).unwrap_or(1);
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
 /// `2026-11-22T15:10:44.195Z`, as the admin endpoint writes moments.
 pub(crate) fn rfc3339(time: SystemTime) -> String {
     Pattern::new("%Y-%m-%dT%T.%eZ", false)
-        .render(&Record {
-            time,
-            level: Level::Info,
-            component: "",
-            file: "",
-            line: 0,
-            message: "",
-        })
+        .render(&Record { time, level: Level::Info, component: "", file: "", line: 0, message: "" })
         .trim_end()
         .to_owned()
 }
@@ -329,53 +292,29 @@ mod tests {
             line: 7,
             message,
         };
-        Pattern::new(pattern, false)
-            .render(&record)
-            .trim_end_matches('\n')
-            .to_owned()
+        Pattern::new(pattern, false).render(&record).trim_end_matches('\n').to_owned()
     }
 
     #[test]
     fn the_default_format_is_envoys() {
         let line = render(super::super::DEFAULT_FORMAT, "hello");
         assert!(line.starts_with("[2026-11-22 15:02:15.626]["), "{line}");
-        assert!(
-            line.ends_with("][warning][main] [src/server/mod.rs:7] hello"),
-            "{line}"
-        );
+        assert!(line.ends_with("][warning][main] [src/server/mod.rs:7] hello"), "{line}");
     }
 
     #[test]
     fn common_flags_are_known_and_others_stay() {
-        assert_eq!(
-            render("%L %n %s:%# %D %I%p %a %b %% %q", ""),
-            "W main mod.rs:7 11/22/26 03PM Sun Nov % %q"
-        );
-        assert_eq!(
-            render("%c|%E|%f|%R|%z", ""),
-            "Sun Nov 22 15:02:15 2026|1795359735|626000|15:02|+00:00"
-        );
-        assert_eq!(
-            render("[%-9l][%9l][%=9l]%^%v%$", "x"),
-            "[warning  ][  warning][ warning ]x"
-        );
+        assert_eq!(render("%L %n %s:%# %D %I%p %a %b %% %q", ""), "W main mod.rs:7 11/22/26 03PM Sun Nov % %q");
+        assert_eq!(render("%c|%E|%f|%R|%z", ""), "Sun Nov 22 15:02:15 2026|1795359735|626000|15:02|+00:00");
+        assert_eq!(render("[%-9l][%9l][%=9l]%^%v%$", "x"), "[warning  ][  warning][ warning ]x");
     }
 
     #[test]
     fn messages_can_be_escaped_for_lines_and_for_json() {
         assert_eq!(render("%_", "a\nb"), "a\\nb");
-        assert_eq!(
-            render("{\"m\":\"%j\"}", "say \"x\"\n"),
-            "{\"m\":\"say \\\"x\\\"\\n\"}"
-        );
-        let record = Record {
-            time: UNIX_EPOCH,
-            level: Level::Info,
-            component: "",
-            file: "",
-            line: 0,
-            message: "a\n\tb",
-        };
+        assert_eq!(render("{\"m\":\"%j\"}", "say \"x\"\n"), "{\"m\":\"say \\\"x\\\"\\n\"}");
+        let record =
+            Record { time: UNIX_EPOCH, level: Level::Info, component: "", file: "", line: 0, message: "a\n\tb" };
         assert_eq!(Pattern::new("%v", true).render(&record), "a\\n\\tb\n");
     }
 

@@ -19,20 +19,14 @@ impl Sink {
         let Some(path) = path else {
             return Ok(Self::Stderr);
         };
-        Ok(Self::File {
-            path: path.to_owned(),
-            file: Mutex::new(append(path)?),
-        })
+        Ok(Self::File { path: path.to_owned(), file: Mutex::new(append(path)?) })
     }
 
     /// One line with its newline; losing it is better than stopping.
     pub(super) fn write(&self, line: &str) {
         let _ = match self {
             Self::Stderr => io::stderr().lock().write_all(line.as_bytes()),
-            Self::File { file, .. } => file
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .write_all(line.as_bytes()),
+            Self::File { file, .. } => file.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes()),
         };
     }
 

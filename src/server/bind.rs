@@ -31,16 +31,9 @@ enum Cause {
 
 impl std::fmt::Display for BindError {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            owner,
-            address,
-            source,
-        } = self;
+        let Self { owner, address, source } = self;
         match source {
-            Cause::Name => write!(
-                formatter,
-                "{owner}: cannot listen on {address}: an IP address is needed"
-            ),
+            Cause::Name => write!(formatter, "{owner}: cannot listen on {address}: an IP address is needed"),
             Cause::Listen(source) => {
                 write!(formatter, "{owner}: cannot listen on {address}: {source}")
             }
@@ -61,14 +54,8 @@ pub(crate) struct BoundListener {
 }
 
 /// Binds all listeners for so many workers.
-pub(crate) fn bind_all(
-    listeners: &[Arc<Listener>],
-    workers: usize,
-) -> Result<Vec<BoundListener>, BindError> {
-    listeners
-        .iter()
-        .map(|settings| bind_listener(settings, workers))
-        .collect()
+pub(crate) fn bind_all(listeners: &[Arc<Listener>], workers: usize) -> Result<Vec<BoundListener>, BindError> {
+    listeners.iter().map(|settings| bind_listener(settings, workers)).collect()
 }
 
 fn bind_listener(settings: &Arc<Listener>, workers: usize) -> Result<BoundListener, BindError> {
@@ -93,11 +80,7 @@ fn bind_listener(settings: &Arc<Listener>, workers: usize) -> Result<BoundListen
         bound.files.extend(first.file().map(PathBuf::from));
         let (mine, others) = bound.sockets.split_at_mut(1.min(workers));
         for sockets in others {
-            sockets.push(
-                first
-                    .another(&listen)
-                    .map_err(|error| failed(Cause::Listen(error)))?,
-            );
+            sockets.push(first.another(&listen).map_err(|error| failed(Cause::Listen(error)))?);
         }
         if let Some(sockets) = mine.first_mut() {
             sockets.push(first);
@@ -108,17 +91,9 @@ fn bind_listener(settings: &Arc<Listener>, workers: usize) -> Result<BoundListen
 
 /// Binds the admin server's address.
 pub(crate) fn bind_admin(address: &Address) -> Result<BoundSocket, BindError> {
-    let failed = |source| BindError {
-        owner: "admin server".to_owned(),
-        address: address.to_string(),
-        source,
-    };
+    let failed = |source| BindError { owner: "admin server".to_owned(), address: address.to_string(), source };
     let target = socket_address(address).ok_or_else(|| failed(Cause::Name))?;
-    let settings = ListenSettings {
-        reuse_port: false,
-        mode: mode(address),
-        ..ListenSettings::new(target)
-    };
+    let settings = ListenSettings { reuse_port: false, mode: mode(address), ..ListenSettings::new(target) };
     BoundSocket::bind(&settings).map_err(|error| failed(Cause::Listen(error)))
 }
 
@@ -139,12 +114,7 @@ fn mode(address: &Address) -> u32 {
 
 fn listen_settings(listener: &Listener, address: &ListenAddress) -> Option<ListenSettings> {
     let options = |state| -> Vec<RawOption> {
-        address
-            .socket_options
-            .iter()
-            .filter(|option| option.state == state)
-            .map(raw_option)
-            .collect()
+        address.socket_options.iter().filter(|option| option.state == state).map(raw_option).collect()
     };
     Some(ListenSettings {
         address: socket_address(&address.address)?,
@@ -166,17 +136,9 @@ fn raw_option(option: &SocketOption) -> RawOption {
         SocketOptionValue::Int(value) => RawValue::Int(*value),
         SocketOptionValue::Bytes(bytes) => RawValue::Bytes(bytes.clone()),
     };
-    RawOption {
-        level: option.level,
-        name: option.name,
-        value,
-    }
+    RawOption { level: option.level, name: option.name, value }
 }
 
 fn keepalive(keepalive: &TcpKeepalive) -> Keepalive {
-    Keepalive {
-        probes: keepalive.probes,
-        time: keepalive.time,
-        interval: keepalive.interval,
-    }
+    Keepalive { probes: keepalive.probes, time: keepalive.time, interval: keepalive.interval }
 }

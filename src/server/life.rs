@@ -49,31 +49,17 @@ enum Ending {
 }
 
 /// Runs the server from its parts to its end.
-pub(super) async fn live(
-    options: Options,
-    bootstrap: Bootstrap,
-    log: Arc<Log>,
-    when_live: Option<WhenLive>,
-) -> Exit {
+pub(super) async fn live(options: Options, bootstrap: Bootstrap, log: Arc<Log>, when_live: Option<WhenLive>) -> Exit {
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => return failed(&format!("signals: {error}")),
     };
-    info!(
-        "initializing epoch 0 (base id={}, hot restart version={})",
-        options.base_id,
-        version::HOT_RESTART
-    );
+    info!("initializing epoch 0 (base id={}, hot restart version={})", options.base_id, version::HOT_RESTART);
     super::process::raise_descriptor_limit();
     if options.flags.enable_core_dump {
         super::process::enable_core_dumps();
     }
-    let Started {
-        server,
-        admin,
-        listen,
-        mut events,
-    } = match start::build(options, bootstrap, log) {
+    let Started { server, admin, listen, mut events } = match start::build(options, bootstrap, log) {
         Ok(started) => started,
         Err(message) => return failed(&message),
     };
@@ -114,12 +100,7 @@ fn announce(server: &Server) {
         let addresses: Vec<String> = listener.addresses.iter().map(ToString::to_string).collect();
         info!(target: "config", "listener '{}' on {}", listener.settings.name, addresses.join(", "));
     }
-    if server
-        .bootstrap
-        .admin
-        .as_ref()
-        .is_some_and(|admin| !admin.access_log.is_empty())
-    {
+    if server.bootstrap.admin.as_ref().is_some_and(|admin| !admin.access_log.is_empty()) {
         warn!(target: "admin", "admin.access_log is not supported yet: requests to the admin server are not logged");
     }
     if server.bootstrap.max_active_downstream_connections.is_none() {
@@ -155,11 +136,7 @@ async fn initialized(server: &Server, signals: &mut Signals) -> bool {
 }
 
 /// Hands the sockets over and waits until every worker accepts.
-async fn listening(
-    server: &Server,
-    listen: Vec<Command>,
-    events: &mut UnboundedReceiver<Event>,
-) -> Result<(), String> {
+async fn listening(server: &Server, listen: Vec<Command>, events: &mut UnboundedReceiver<Event>) -> Result<(), String> {
     info!(target: "config", "all dependencies initialized. starting workers");
     for (index, command) in listen.into_iter().enumerate() {
         server.workers.tell(index, command);
@@ -177,11 +154,7 @@ async fn listening(
 }
 
 /// Serves until a signal, the admin endpoint or a lost worker ends it.
-async fn until_told(
-    server: &Server,
-    signals: &mut Signals,
-    events: &mut UnboundedReceiver<Event>,
-) -> Ending {
+async fn until_told(server: &Server, signals: &mut Signals, events: &mut UnboundedReceiver<Event>) -> Ending {
     loop {
         tokio::select! {
             asked = signals.next() => if obey(server, asked) { return Ending::Asked },
@@ -209,11 +182,7 @@ fn obey(server: &Server, asked: Asked) -> bool {
 }
 
 /// Ends in order: finish what runs, cut the rest, say what became of it.
-async fn end(
-    server: &Server,
-    signals: &mut Signals,
-    events: &mut UnboundedReceiver<Event>,
-) -> Exit {
+async fn end(server: &Server, signals: &mut Signals, events: &mut UnboundedReceiver<Event>) -> Exit {
     server.set_state(State::Draining);
     server.stats.set_live(false);
     server.drain.start_now();
@@ -229,19 +198,12 @@ async fn end(
     if let Some(nuncio_net::SocketAddress::Pipe(path)) = &server.admin_address {
         remove_files(std::slice::from_ref(path));
     }
-    info!(
-        "exiting: {} request(s) finished while draining, {} cut",
-        tally.finished, tally.cut
-    );
+    info!("exiting: {} request(s) finished while draining, {} cut", tally.finished, tally.cut);
     Exit::Success
 }
 
 /// Waits for the workers, for the grace period or until a signal, then cuts.
-async fn workers_end(
-    server: &Server,
-    signals: &mut Signals,
-    events: &mut UnboundedReceiver<Event>,
-) -> Tally {
+async fn workers_end(server: &Server, signals: &mut Signals, events: &mut UnboundedReceiver<Event>) -> Tally {
     let mut tally = Tally::default();
     let mut left = server.workers.count();
     let limit = sleep(server.options.drain_grace);

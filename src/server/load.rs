@@ -24,17 +24,10 @@ pub(crate) fn sources(options: &Options) -> Result<Vec<Source>, String> {
         sources.push(read(path)?);
     }
     if let Some(yaml) = flags.config_yaml.as_ref().filter(|yaml| !yaml.is_empty()) {
-        sources.push(Source {
-            name: "--config-yaml".to_owned(),
-            text: yaml.clone(),
-            format: Format::Yaml,
-        });
+        sources.push(Source { name: "--config-yaml".to_owned(), text: yaml.clone(), format: Format::Yaml });
     }
     if sources.is_empty() {
-        return Err(
-            "no configuration: give --config-path or --config-yaml, or try `nuncio demo`"
-                .to_owned(),
-        );
+        return Err("no configuration: give --config-path or --config-yaml, or try `nuncio demo`".to_owned());
     }
     Ok(sources)
 }
@@ -43,9 +36,7 @@ pub(crate) fn sources(options: &Options) -> Result<Vec<Source>, String> {
 pub(crate) fn read(path: &Path) -> Result<Source, String> {
     let name = path.display().to_string();
     let Some(format) = Format::of_file(&name) else {
-        return Err(format!(
-            "{name}: protobuf files are not supported yet, use YAML or JSON"
-        ));
+        return Err(format!("{name}: protobuf files are not supported yet, use YAML or JSON"));
     };
     let bytes = fs::read(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => format!("{name}: there is no such file"),
@@ -68,40 +59,20 @@ impl Checked {
     /// Everything there is to say, with the lines in question.
     pub(crate) fn report(&self) -> String {
         let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        render(
-            &self.diagnostics,
-            &self.sources,
-            OutputFormat::Human { color },
-        )
+        render(&self.diagnostics, &self.sources, OutputFormat::Human { color })
     }
 }
 
 /// Loads and checks the texts as one bootstrap.
-pub(crate) fn check(
-    sources: Vec<Source>,
-    load: LoadOptions,
-    translate: &model::Options,
-) -> Checked {
+pub(crate) fn check(sources: Vec<Source>, load: LoadOptions, translate: &model::Options) -> Checked {
     let loaded = nuncio_config::load(BOOTSTRAP, sources, load);
     let mut diagnostics = loaded.diagnostics;
     if diagnostics.iter().any(Diagnostic::is_error) {
-        return Checked {
-            bootstrap: None,
-            diagnostics,
-            sources: loaded.sources,
-        };
+        return Checked { bootstrap: None, diagnostics, sources: loaded.sources };
     }
     let (bootstrap, found) = model::translate_bootstrap(&loaded.wire, translate);
-    diagnostics.extend(
-        found
-            .into_iter()
-            .map(|diagnostic| diagnostic.located(&loaded.spans)),
-    );
-    Checked {
-        bootstrap,
-        diagnostics,
-        sources: loaded.sources,
-    }
+    diagnostics.extend(found.into_iter().map(|diagnostic| diagnostic.located(&loaded.spans)));
+    Checked { bootstrap, diagnostics, sources: loaded.sources }
 }
 
 /// The same with what the command line says.
@@ -119,16 +90,12 @@ pub(crate) fn with_options(sources: Vec<Source>, options: &Options) -> Checked {
     };
     let mut checked = check(sources, load, &translate);
     if flags.skip_deprecated_logs {
-        checked
-            .diagnostics
-            .retain(|diagnostic| diagnostic.is_error() || !diagnostic.code.contains("deprecated"));
+        checked.diagnostics.retain(|diagnostic| diagnostic.is_error() || !diagnostic.code.contains("deprecated"));
     }
     if let Some(bootstrap) = &mut checked.bootstrap {
         for (tag, value) in &options.stats_tags {
             bootstrap.fixed_stats_tags.retain(|(known, _)| known != tag);
-            bootstrap
-                .fixed_stats_tags
-                .push((tag.clone(), value.clone()));
+            bootstrap.fixed_stats_tags.push((tag.clone(), value.clone()));
         }
     }
     checked

@@ -62,11 +62,7 @@ pub(crate) fn run(options: Options) -> Exit {
         return failed("the configuration is refused");
     };
     if options.mode == Mode::Validate {
-        let name = options
-            .flags
-            .config_path
-            .as_ref()
-            .map_or_else(String::new, |path| path.display().to_string());
+        let name = options.flags.config_path.as_ref().map_or_else(String::new, |path| path.display().to_string());
         say(&format!("configuration '{name}' OK\n"));
         return Exit::Success;
     }
@@ -74,16 +70,8 @@ pub(crate) fn run(options: Options) -> Exit {
 }
 
 /// Serves a bootstrap until the process is told to end.
-pub(crate) fn serve(
-    options: Options,
-    bootstrap: Bootstrap,
-    log: Arc<Log>,
-    when_live: Option<WhenLive>,
-) -> Exit {
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
+pub(crate) fn serve(options: Options, bootstrap: Bootstrap, log: Arc<Log>, when_live: Option<WhenLive>) -> Exit {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("the runtime cannot start: {error}")),
     };
@@ -182,8 +170,7 @@ impl Server {
                 remove_files(&listener.files);
             }
         }
-        self.workers
-            .tell_all(|| Command::StopListeners { inbound_only });
+        self.workers.tell_all(|| Command::StopListeners { inbound_only });
     }
 
     /// Opens access logs and the server's own log again.

@@ -19,30 +19,15 @@ pub(crate) struct Memory {
 pub(crate) fn memory() -> Memory {
     let text = fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let page = rustix::param::page_size() as u64;
-    let pages: Vec<u64> = text
-        .split_whitespace()
-        .filter_map(|word| word.parse().ok())
-        .collect();
+    let pages: Vec<u64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     let field = |at: usize| pages.get(at).copied().unwrap_or(0) * page;
-    Memory {
-        allocated: field(1).saturating_sub(field(2)),
-        heap: field(1),
-        resident: field(1),
-    }
+    Memory { allocated: field(1).saturating_sub(field(2)), heap: field(1), resident: field(1) }
 }
 
 /// `--enable-core-dump`: raises the limit as far as it goes.
 pub(crate) fn enable_core_dumps() {
     let limit = getrlimit(Resource::Core);
-    if setrlimit(
-        Resource::Core,
-        Rlimit {
-            current: limit.maximum,
-            maximum: limit.maximum,
-        },
-    )
-    .is_err()
-    {
+    if setrlimit(Resource::Core, Rlimit { current: limit.maximum, maximum: limit.maximum }).is_err() {
         tracing::warn!("core dumps cannot be enabled");
     }
 }
@@ -53,13 +38,7 @@ pub(crate) fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         // A refusal leaves the limit that was there.
-        let _ = setrlimit(
-            Resource::Nofile,
-            Rlimit {
-                current: limit.maximum,
-                maximum: limit.maximum,
-            },
-        );
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     }
 }
 

@@ -42,24 +42,14 @@ pub(super) struct Started {
 }
 
 /// Builds everything; the text of an error is for the operator.
-pub(super) fn build(
-    options: Options,
-    bootstrap: Bootstrap,
-    log: Arc<Log>,
-) -> Result<Started, String> {
+pub(super) fn build(options: Options, bootstrap: Bootstrap, log: Arc<Log>) -> Result<Started, String> {
     let bootstrap = Arc::new(bootstrap);
     let workers = options.concurrency;
     let store = store(&bootstrap, workers);
     let drain = Arc::new(Drain::new(options.drain_strategy, options.drain_time));
-    let limits = Arc::new(GlobalLimits::new(
-        bootstrap.max_active_downstream_connections,
-    ));
+    let limits = Arc::new(GlobalLimits::new(bootstrap.max_active_downstream_connections));
     let access_logs = open_access_logs(&bootstrap, &options, &store)?;
-    let admin = bootstrap
-        .admin
-        .as_ref()
-        .map(|admin| bind_admin(&admin.address))
-        .transpose();
+    let admin = bootstrap.admin.as_ref().map(|admin| bind_admin(&admin.address)).transpose();
     let admin = admin.map_err(|error| error.to_string())?;
     let admin_address = admin.as_ref().map(|socket| socket.local_address().clone());
     write_files(&options, admin_address.as_ref())?;
@@ -74,19 +64,14 @@ pub(super) fn build(
         logs: Arc::clone(&access_logs),
         limits: Arc::clone(&limits),
         node: Arc::new(bootstrap.node.clone()),
-        machine_address: machine_address(
-            options.flags.local_address_ip_version.as_deref() == Some("v6"),
-        ),
+        machine_address: machine_address(options.flags.local_address_ip_version.as_deref() == Some("v6")),
         upstreams: upstreams.seed(&store),
     };
     let (sender, events) = unbounded_channel();
-    let threads = Workers::start(workers, &seed, &sender)
-        .map_err(|error| format!("worker thread: {error}"))?;
+    let threads = Workers::start(workers, &seed, &sender).map_err(|error| format!("worker thread: {error}"))?;
     let publisher = threads.publisher();
     upstreams.discover(&publisher)?;
-    let listen = (0..workers)
-        .map(|index| listen_command(&mut bound, index))
-        .collect();
+    let listen = (0..workers).map(|index| listen_command(&mut bound, index)).collect();
     let server = Rc::new(Server {
         options,
         bootstrap,
@@ -105,56 +90,30 @@ pub(super) fn build(
         quit: Notify::new(),
         state: Cell::new(State::PreInitializing),
     });
-    Ok(Started {
-        server,
-        admin,
-        listen,
-        events,
-    })
+    Ok(Started { server, admin, listen, events })
 }
 
 fn store(bootstrap: &Bootstrap, workers: usize) -> Arc<Store> {
     let store = Store::new(workers);
-    let tag = |(name, value): &(String, String)| Tag {
-        name: name.clone().into(),
-        value: value.clone(),
-    };
+    let tag = |(name, value): &(String, String)| Tag { name: name.clone().into(), value: value.clone() };
     let fixed_tags = bootstrap.fixed_stats_tags.iter().map(tag).collect();
-    store.configure(StoreSettings {
-        fixed_tags,
-        ..StoreSettings::default()
-    });
+    store.configure(StoreSettings { fixed_tags, ..StoreSettings::default() });
     store
 }
 
 /// Opens every access log now: a folder that is missing should end the start, not lose lines.
-fn open_access_logs(
-    bootstrap: &Bootstrap,
-    options: &Options,
-    store: &Arc<Store>,
-) -> Result<Arc<LogSinks>, String> {
+fn open_access_logs(bootstrap: &Bootstrap, options: &Options, store: &Arc<Store>) -> Result<Arc<LogSinks>, String> {
     let sinks = LogSinks::new(store, options.flush_interval, options.flush_min_bytes);
-    let listeners = bootstrap
-        .listeners
-        .iter()
-        .map(|listener| listener.access_log.as_slice());
-    let managers = bootstrap
-        .listeners
-        .iter()
-        .flat_map(|listener| connection_managers(listener));
+    let listeners = bootstrap.listeners.iter().map(|listener| listener.access_log.as_slice());
+    let managers = bootstrap.listeners.iter().flat_map(|listener| connection_managers(listener));
     for logs in listeners.chain(managers.map(|manager| manager.access_log.as_slice())) {
-        sinks
-            .open(logs)
-            .map_err(|error| format!("access log: {error}"))?;
+        sinks.open(logs).map_err(|error| format!("access log: {error}"))?;
     }
     Ok(Arc::new(sinks))
 }
 
 fn connection_managers(listener: &Listener) -> impl Iterator<Item = &Arc<HttpConnectionManager>> {
-    let chains = listener
-        .filter_chains
-        .iter()
-        .chain(&listener.default_filter_chain);
+    let chains = listener.filter_chains.iter().chain(&listener.default_filter_chain);
     chains.map(|chain| {
         let TerminalFilter::Http(manager) = &chain.terminal;
         manager
@@ -163,11 +122,7 @@ fn connection_managers(listener: &Listener) -> impl Iterator<Item = &Arc<HttpCon
 
 fn listen_command(bound: &mut [BoundListener], worker: usize) -> Command {
     let mine = bound.iter_mut().map(|listener| {
-        let sockets = listener
-            .sockets
-            .get_mut(worker)
-            .map(std::mem::take)
-            .unwrap_or_default();
+        let sockets = listener.sockets.get_mut(worker).map(std::mem::take).unwrap_or_default();
         (Arc::clone(&listener.settings), sockets)
     });
     Command::Listen(mine.collect())
@@ -199,11 +154,7 @@ fn write_files(options: &Options, admin: Option<&SocketAddress>) -> Result<(), S
 /// This machine's address on the way to the rest of the world. Connecting a datagram socket sends
 /// nothing; it makes the kernel choose. The targets are addresses kept free for documentation.
 fn machine_address(v6: bool) -> Option<IpAddr> {
-    let (any, target) = if v6 {
-        ("[::]:0", "[2001:db8::1]:9")
-    } else {
-        ("0.0.0.0:0", "192.0.2.1:9")
-    };
+    let (any, target) = if v6 { ("[::]:0", "[2001:db8::1]:9") } else { ("0.0.0.0:0", "192.0.2.1:9") };
     let socket = UdpSocket::bind(any).ok()?;
     socket.connect(target).ok()?;
     Some(socket.local_addr().ok()?.ip())

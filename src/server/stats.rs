@@ -9,10 +9,9 @@ use nuncio_config::model::Bootstrap;
 use nuncio_stats::{
     ScopeName, Shard, Store, Template,
     templates::{
-        cluster_manager_stats as clusters, listener_manager_stats as listeners, overload_stats,
-        overload_stream_stats, runtime_stats as runtime, server_stats, server_worker_scope,
-        thread_local_cluster_manager_scope, thread_local_cluster_manager_stats as inflated,
-        watchdog_stats,
+        cluster_manager_stats as clusters, listener_manager_stats as listeners, overload_stats, overload_stream_stats,
+        runtime_stats as runtime, server_stats, server_worker_scope, thread_local_cluster_manager_scope,
+        thread_local_cluster_manager_stats as inflated, watchdog_stats,
     },
 };
 
@@ -26,15 +25,9 @@ pub(crate) struct ServerStats {
 
 impl ServerStats {
     /// Registers everything and writes what does not change.
-    pub(super) fn new(
-        store: &Store,
-        workers: usize,
-        listener_count: usize,
-        bootstrap: &Bootstrap,
-    ) -> Self {
-        let named = |template: &'static Template, name: &str| {
-            store.group(template, ScopeName::root().part(name)).shard(0)
-        };
+    pub(super) fn new(store: &Store, workers: usize, listener_count: usize, bootstrap: &Bootstrap) -> Self {
+        let named =
+            |template: &'static Template, name: &str| store.group(template, ScopeName::root().part(name)).shard(0);
         let stats = Self {
             server: named(&server_stats::TEMPLATE, "server"),
             listeners: named(&listeners::TEMPLATE, "listener_manager"),
@@ -43,19 +36,13 @@ impl ServerStats {
             named(&watchdog_stats::TEMPLATE, scope);
         }
         let count = bootstrap.clusters.len() as u64;
-        let main = named(
-            &inflated::TEMPLATE,
-            "thread_local_cluster_manager.main_thread",
-        );
+        let main = named(&inflated::TEMPLATE, "thread_local_cluster_manager.main_thread");
         main.gauge_set(inflated::CLUSTERS_INFLATED, count);
         for index in 0..workers {
             let _ = store.group(&watchdog_stats::TEMPLATE, server_worker_scope(index));
             let scope = thread_local_cluster_manager_scope(index);
             // The main thread speaks for the workers here: their views do not change.
-            store
-                .group(&inflated::TEMPLATE, scope)
-                .shard(0)
-                .gauge_set(inflated::CLUSTERS_INFLATED, count);
+            store.group(&inflated::TEMPLATE, scope).shard(0).gauge_set(inflated::CLUSTERS_INFLATED, count);
         }
         named(&overload_stats::TEMPLATE, "overload");
         named(&overload_stream_stats::TEMPLATE, "envoy.overload_actions");
@@ -74,32 +61,23 @@ impl ServerStats {
         server.gauge_set(server_stats::FIPS_MODE, 0);
         server.gauge_set(server_stats::PARENT_CONNECTIONS, 0);
         // No certificate: Envoy shows the largest 32-bit number.
-        server.gauge_set(
-            server_stats::DAYS_UNTIL_FIRST_CERT_EXPIRING,
-            u64::from(u32::MAX),
-        );
+        server.gauge_set(server_stats::DAYS_UNTIL_FIRST_CERT_EXPIRING, u64::from(u32::MAX));
         server.add(server_stats::STATIC_UNKNOWN_FIELDS, 0);
         server.add(server_stats::DYNAMIC_UNKNOWN_FIELDS, 0);
         server.add(server_stats::WIP_PROTOS, 0);
-        self.listeners
-            .add(listeners::LISTENER_ADDED, listener_count);
-        self.listeners
-            .add(listeners::LISTENER_CREATE_SUCCESS, listener_count);
-        self.listeners
-            .gauge_set(listeners::TOTAL_LISTENERS_WARMING, listener_count);
+        self.listeners.add(listeners::LISTENER_ADDED, listener_count);
+        self.listeners.add(listeners::LISTENER_CREATE_SUCCESS, listener_count);
+        self.listeners.gauge_set(listeners::TOTAL_LISTENERS_WARMING, listener_count);
     }
 
     /// Every worker accepts.
     pub(super) fn live(&self, took: Duration) {
         let created = self.listeners.group().counter(listeners::LISTENER_ADDED);
-        self.listeners
-            .gauge_set(listeners::TOTAL_LISTENERS_WARMING, 0);
-        self.listeners
-            .gauge_set(listeners::TOTAL_LISTENERS_ACTIVE, created);
+        self.listeners.gauge_set(listeners::TOTAL_LISTENERS_WARMING, 0);
+        self.listeners.gauge_set(listeners::TOTAL_LISTENERS_ACTIVE, created);
         self.listeners.gauge_set(listeners::WORKERS_STARTED, 1);
         self.set_live(true);
-        self.server
-            .record(server_stats::INITIALIZATION_TIME_MS, millis(took));
+        self.server.record(server_stats::INITIALIZATION_TIME_MS, millis(took));
     }
 
     /// Whether probes are told that the server lives.
@@ -137,10 +115,7 @@ fn write_clusters(stats: &Shard, count: u64) {
 fn write_runtime(stats: &Shard, bootstrap: &Bootstrap) {
     stats.inc(runtime::LOAD_SUCCESS);
     stats.gauge_set(runtime::NUM_KEYS, bootstrap.runtime.len() as u64);
-    stats.gauge_set(
-        runtime::NUM_LAYERS,
-        u64::from(!bootstrap.runtime.is_empty()),
-    );
+    stats.gauge_set(runtime::NUM_LAYERS, u64::from(!bootstrap.runtime.is_empty()));
     stats.inc(runtime::OVERRIDE_DIR_NOT_EXISTS);
 }
 

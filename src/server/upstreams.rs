@@ -4,16 +4,12 @@
 //! all clusters with the hosts known so far when they start, and every later host set as a
 //! command. Clusters with the same name servers share one resolver.
 
-use std::{
-    collections::HashMap, future::Future, net::SocketAddr, rc::Rc, sync::Arc, time::Duration,
-};
+use std::{collections::HashMap, future::Future, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use nuncio_api::Timers;
 use nuncio_config::model::{Bootstrap, Cluster, cluster::Discovery};
 use nuncio_stats::{Store, WorkerId};
-use nuncio_upstream::{
-    ClusterManager, ClusterSource, DnsResolver, HostSet, Resolve, run_discovery,
-};
+use nuncio_upstream::{ClusterManager, ClusterSource, DnsResolver, HostSet, Resolve, run_discovery};
 
 /// Far beyond any waiting: whoever waits has a limit of their own.
 const LONG: Duration = Duration::from_secs(3600);
@@ -36,19 +32,13 @@ pub(crate) struct UpstreamsSeed {
 impl Upstreams {
     /// Registers the clusters; nothing is resolved yet.
     pub(super) fn new(bootstrap: &Bootstrap, store: &Arc<Store>) -> Self {
-        let source =
-            |settings: &Arc<Cluster>| ClusterSource::new(Arc::clone(settings), Arc::clone(store));
-        Self {
-            sources: bootstrap.clusters.iter().map(source).collect(),
-        }
+        let source = |settings: &Arc<Cluster>| ClusterSource::new(Arc::clone(settings), Arc::clone(store));
+        Self { sources: bootstrap.clusters.iter().map(source).collect() }
     }
 
     /// What workers start from.
     pub(super) fn seed(&self, store: &Arc<Store>) -> UpstreamsSeed {
-        UpstreamsSeed {
-            clusters: self.clusters().into(),
-            store: Arc::clone(store),
-        }
+        UpstreamsSeed { clusters: self.clusters().into(), store: Arc::clone(store) }
     }
 
     /// Starts resolving names; `publish` gets every new host set.
@@ -64,17 +54,14 @@ impl Upstreams {
                 None => {
                     let servers = settings.dns.resolvers.clone();
                     let made = DnsResolver::new(&servers);
-                    let made =
-                        made.map_err(|error| format!("cluster '{}': DNS: {error}", settings.name))?;
+                    let made = made.map_err(|error| format!("cluster '{}': DNS: {error}", settings.name))?;
                     let made: Rc<dyn Resolve> = Rc::new(made);
                     resolvers.insert(servers, Rc::clone(&made));
                     made
                 }
             };
             let (name, publish) = (Arc::clone(&settings.name), Rc::clone(publish));
-            tokio::task::spawn_local(run_discovery(Rc::clone(source), resolver, move |hosts| {
-                publish(&name, hosts)
-            }));
+            tokio::task::spawn_local(run_discovery(Rc::clone(source), resolver, move |hosts| publish(&name, hosts)));
         }
         Ok(())
     }
@@ -91,17 +78,12 @@ impl Upstreams {
 
     /// Settings and present hosts of each cluster, in the order of the configuration.
     pub(crate) fn clusters(&self) -> Vec<(Arc<Cluster>, Arc<HostSet>)> {
-        self.sources
-            .iter()
-            .map(|source| (Arc::clone(source.settings()), source.hosts()))
-            .collect()
+        self.sources.iter().map(|source| (Arc::clone(source.settings()), source.hosts())).collect()
     }
 
     /// Brings the gauges of circuit breakers up to date.
     pub(super) fn publish_breakers(&self) {
-        self.sources
-            .iter()
-            .for_each(|source| source.publish_breakers());
+        self.sources.iter().for_each(|source| source.publish_breakers());
     }
 }
 

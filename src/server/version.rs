@@ -19,26 +19,16 @@ pub(crate) fn revision() -> &'static str {
 pub(crate) const STATUS: &str = "Clean";
 
 /// RELEASE or DEBUG.
-pub(crate) const BUILD: &str = if cfg!(debug_assertions) {
-    "DEBUG"
-} else {
-    "RELEASE"
-};
+pub(crate) const BUILD: &str = if cfg!(debug_assertions) { "DEBUG" } else { "RELEASE" };
 
 /// `0/1.40.0-nuncio.0.1.0/Clean/RELEASE/none`
 pub(crate) fn full() -> String {
     let (major, minor, patch) = ENVOY;
     let own = env!("CARGO_PKG_VERSION");
-    format!(
-        "{}/{major}.{minor}.{patch}-nuncio.{own}/{STATUS}/{BUILD}/none",
-        revision()
-    )
+    format!("{}/{major}.{minor}.{patch}-nuncio.{own}/{STATUS}/{BUILD}/none", revision())
 }
 
 /// The first six hex digits of the revision as a number, as Envoy does.
 pub(crate) fn number() -> u64 {
-    revision()
-        .get(..6)
-        .and_then(|digits| u64::from_str_radix(digits, 16).ok())
-        .unwrap_or(0)
+    revision().get(..6).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0)
 }

@@ -82,15 +82,8 @@ pub(crate) struct Workers {
 
 impl Workers {
     /// Starts `count` threads. They wait for their listeners.
-    pub(crate) fn start(
-        count: usize,
-        seed: &Seed,
-        events: &UnboundedSender<Event>,
-    ) -> io::Result<Self> {
-        let mut workers = Self {
-            commands: Vec::with_capacity(count),
-            threads: RefCell::default(),
-        };
+    pub(crate) fn start(count: usize, seed: &Seed, events: &UnboundedSender<Event>) -> io::Result<Self> {
+        let mut workers = Self { commands: Vec::with_capacity(count), threads: RefCell::default() };
         for index in 0..count {
             let (commands, inbox) = unbounded_channel();
             let (seed, events) = (seed.clone(), events.clone());
@@ -151,26 +144,13 @@ struct Obituary<'a> {
 impl Drop for Obituary<'_> {
     fn drop(&mut self) {
         let unexpected = || Event::Lost(format!("worker_{} ended unexpectedly", self.index));
-        let _ = self
-            .events
-            .send(self.last_words.take().unwrap_or_else(unexpected));
+        let _ = self.events.send(self.last_words.take().unwrap_or_else(unexpected));
     }
 }
 
-fn run_thread(
-    index: usize,
-    seed: Seed,
-    inbox: UnboundedReceiver<Command>,
-    events: &UnboundedSender<Event>,
-) {
-    let mut obituary = Obituary {
-        index,
-        events,
-        last_words: None,
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+fn run_thread(index: usize, seed: Seed, inbox: UnboundedReceiver<Command>, events: &UnboundedSender<Event>) {
+    let mut obituary = Obituary { index, events, last_words: None };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = runtime.and_then(|runtime| {
         let local = LocalSet::new();
         let tally = local.block_on(&runtime, run_worker(index, seed, inbox, events))?;
@@ -209,11 +189,7 @@ async fn run_worker(
             Some(Command::Listen(all)) => {
                 for (settings, sockets) in all {
                     for socket in sockets {
-                        let handle = start_listener(
-                            &context,
-                            Arc::clone(&settings),
-                            socket.into_listener()?,
-                        );
+                        let handle = start_listener(&context, Arc::clone(&settings), socket.into_listener()?);
                         listeners.push((Arc::clone(&settings), handle));
                     }
                 }
@@ -221,12 +197,9 @@ async fn run_worker(
             }
             Some(Command::StopListeners { inbound_only }) => {
                 let stops = |listener: &Listener| !inbound_only || super::is_inbound(listener);
-                let (stopped, kept): (Vec<_>, Vec<_>) = listeners
-                    .into_iter()
-                    .partition(|(settings, _)| stops(settings));
-                stopped
-                    .iter()
-                    .for_each(|(_, handle)| handle.stop_accepting());
+                let (stopped, kept): (Vec<_>, Vec<_>) =
+                    listeners.into_iter().partition(|(settings, _)| stops(settings));
+                stopped.iter().for_each(|(_, handle)| handle.stop_accepting());
                 listeners = kept;
             }
             Some(Command::Hosts(cluster, hosts)) => context.clusters.set_hosts(&cluster, hosts),
@@ -237,9 +210,7 @@ async fn run_worker(
             Some(Command::Finish) | None => break,
         }
     }
-    listeners
-        .iter()
-        .for_each(|(_, handle)| handle.stop_accepting());
+    listeners.iter().for_each(|(_, handle)| handle.stop_accepting());
     Ok(finish(&context, &mut inbox).await)
 }
 
