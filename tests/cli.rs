@@ -4,10 +4,7 @@
 //! its log and its admin endpoint. Waiting is reading: a line of the log, an answer, the end of the
 //! process.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test may panic, helpers outside of #[test] too"
-)]
+#![allow(clippy::unwrap_used, reason = "a test may panic, helpers outside of #[test] too")]
 
 use std::{
     fs,
@@ -128,12 +125,7 @@ impl Server {
         let mut log = BufReader::new(child.stderr.take().unwrap());
         read_until(&mut log, "starting main dispatch loop");
         let admin = fs::read_to_string(&address).unwrap().parse().unwrap();
-        Self {
-            child,
-            log,
-            admin,
-            _folder: folder,
-        }
+        Self { child, log, admin, _folder: folder }
     }
 
     fn read_until(&mut self, words: &str) -> String {
@@ -146,12 +138,7 @@ impl Server {
 
     fn listener(&self) -> SocketAddr {
         let listeners = body(&exchange(self.admin, "GET /listeners"));
-        listeners
-            .trim()
-            .strip_prefix("front::")
-            .unwrap()
-            .parse()
-            .unwrap()
+        listeners.trim().strip_prefix("front::").unwrap().parse().unwrap()
     }
 
     fn wait(&mut self) -> ExitStatus {
@@ -170,10 +157,7 @@ fn read_until(log: &mut BufReader<ChildStderr>, words: &str) -> String {
     let mut all = String::new();
     loop {
         let mut line = String::new();
-        assert!(
-            log.read_line(&mut line).unwrap() > 0,
-            "the log ended before '{words}':\n{all}"
-        );
+        assert!(log.read_line(&mut line).unwrap() > 0, "the log ended before '{words}':\n{all}");
         if line.contains(words) {
             return line;
         }
@@ -190,11 +174,7 @@ fn connect(address: SocketAddr) -> TcpStream {
 /// One request, the whole response.
 fn exchange(address: SocketAddr, line: &str) -> String {
     let mut stream = connect(address);
-    write!(
-        stream,
-        "{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-    )
-    .unwrap();
+    write!(stream, "{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").unwrap();
     let mut response = Vec::new();
     stream.read_to_end(&mut response).unwrap();
     text(&response)
@@ -205,11 +185,7 @@ fn body(response: &str) -> String {
 }
 
 fn nobody() -> String {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .to_string()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
 #[test]
@@ -229,25 +205,14 @@ fn help_documents_the_exit_codes() {
     let output = run(&["--help"]);
     assert_eq!(output.status.code(), Some(0));
     let help = text(&output.stdout);
-    for words in [
-        "Exit codes:",
-        "--config-path",
-        "--drain-grace-s",
-        "demo",
-        "validate",
-    ] {
+    for words in ["Exit codes:", "--config-path", "--drain-grace-s", "demo", "validate"] {
         assert!(help.contains(words), "{words}");
     }
 }
 
 #[test]
 fn a_wrong_command_line_is_exit_code_2() {
-    for arguments in [
-        &["--no-such-flag"][..],
-        &["--mode", "foo"],
-        &["--enable-mutex-tracing"],
-        &["-l", "loud"],
-    ] {
+    for arguments in [&["--no-such-flag"][..], &["--mode", "foo"], &["--enable-mutex-tracing"], &["-l", "loud"]] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(text(&output.stderr).contains("error:"), "{arguments:?}");
@@ -257,10 +222,7 @@ fn a_wrong_command_line_is_exit_code_2() {
 #[test]
 fn a_missing_configuration_is_one_sentence_and_exit_code_1() {
     for (arguments, words) in [
-        (
-            &["-c", "/nonexistent/x.yaml"][..],
-            "/nonexistent/x.yaml: there is no such file",
-        ),
+        (&["-c", "/nonexistent/x.yaml"][..], "/nonexistent/x.yaml: there is no such file"),
         (&[], "no configuration: give --config-path"),
         (&["-c", "/etc/x.pb"], "protobuf files are not supported yet"),
         (&["-c", "/"], "cannot be read"),
@@ -287,25 +249,15 @@ fn validate_mode_says_ok_as_envoy_does() {
 #[test]
 fn a_refused_configuration_is_shown_with_its_place() {
     let folder = Folder::new();
-    let path = folder.file(
-        "c.yaml",
-        &config("x:0", "x:1").replace("connect_timeout", "conect_timeout"),
-    );
+    let path = folder.file("c.yaml", &config("x:0", "x:1").replace("connect_timeout", "conect_timeout"));
     let path = path.to_str().unwrap();
     let serve = run(&["-c", path]);
     assert_eq!(serve.status.code(), Some(1));
     let error = text(&serve.stderr);
-    assert!(
-        error.contains("conect_timeout") && error.contains("c.yaml:28"),
-        "{error}"
-    );
+    assert!(error.contains("conect_timeout") && error.contains("c.yaml:28"), "{error}");
     let validate = run(&["validate", path]);
     assert_eq!(validate.status.code(), Some(1));
-    assert!(
-        text(&validate.stdout).contains("connect_timeout"),
-        "{}",
-        text(&validate.stdout)
-    );
+    assert!(text(&validate.stdout).contains("connect_timeout"), "{}", text(&validate.stdout));
 }
 
 #[test]
@@ -314,37 +266,21 @@ fn validate_writes_one_document_for_all_files() {
     let good = folder.file("good.yaml", &config("x:0", "x:1"));
     let bad = folder.file("bad.yaml", "static_resources: {listenerz: []}");
     let arguments = |format: &'static str| {
-        [
-            "validate",
-            good.to_str().unwrap(),
-            bad.to_str().unwrap(),
-            "--format",
-            format,
-        ]
-        .map(str::to_owned)
+        ["validate", good.to_str().unwrap(), bad.to_str().unwrap(), "--format", format].map(str::to_owned)
     };
     for format in ["json", "sarif"] {
-        let output = Command::new(BINARY)
-            .args(arguments(format))
-            .output()
-            .unwrap();
+        let output = Command::new(BINARY).args(arguments(format)).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         let written = report.to_string();
-        assert!(
-            written.contains("bad.yaml") && written.contains("listenerz"),
-            "{written}"
-        );
+        assert!(written.contains("bad.yaml") && written.contains("listenerz"), "{written}");
         assert!(!written.contains("good.yaml"), "{written}");
     }
 }
 
 #[test]
 fn inline_yaml_is_merged_over_the_file() {
-    let server = Server::start(
-        &config("x:0", "x:1"),
-        &["--config-yaml", "node: {id: inline}"],
-    );
+    let server = Server::start(&config("x:0", "x:1"), &["--config-yaml", "node: {id: inline}"]);
     assert!(body(&exchange(server.admin, "GET /server_info")).contains("\"id\": \"inline\""));
 }
 
@@ -358,9 +294,7 @@ fn a_port_in_use_ends_the_start_with_its_name() {
     assert_eq!(output.status.code(), Some(1));
     let error = text(&output.stderr);
     assert!(
-        error.contains(&format!(
-            "listener 'front': cannot listen on {address}: address already in use"
-        )),
+        error.contains(&format!("listener 'front': cannot listen on {address}: address already in use")),
         "{error}"
     );
     assert_eq!(error.lines().count(), 1, "{error}");
@@ -382,10 +316,7 @@ fn it_serves_and_ends_in_order_on_sigterm() {
     assert!(exchange(server.admin, "GET /ready").ends_with("\r\n\r\nLIVE\n"));
     server.signal(Signal::TERM);
     let last = server.read_until("exiting:");
-    assert!(
-        last.contains("0 request(s) finished while draining, 0 cut"),
-        "{last}"
-    );
+    assert!(last.contains("0 request(s) finished while draining, 0 cut"), "{last}");
     assert_eq!(server.wait().code(), Some(0));
     assert!(TcpStream::connect(front).is_err());
 }
@@ -404,28 +335,18 @@ fn hanging_request(server: &Server, upstream: &TcpListener) -> (TcpStream, TcpSt
 #[test]
 fn sigterm_lets_a_running_request_finish() {
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut server = Server::start(
-        &config("x:0", &upstream.local_addr().unwrap().to_string()),
-        &[],
-    );
+    let mut server = Server::start(&config("x:0", &upstream.local_addr().unwrap().to_string()), &[]);
     let (mut client, mut back) = hanging_request(&server, &upstream);
     server.signal(Signal::TERM);
     server.read_until("shutting down server instance");
-    back.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone")
-        .unwrap();
+    back.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone").unwrap();
     let mut response = Vec::new();
     client.read_to_end(&mut response).unwrap();
     let response = text(&response).to_lowercase();
-    assert!(
-        response.starts_with("http/1.1 200 ok\r\n") && response.ends_with("\r\n\r\ndone"),
-        "{response}"
-    );
+    assert!(response.starts_with("http/1.1 200 ok\r\n") && response.ends_with("\r\n\r\ndone"), "{response}");
     assert!(response.contains("connection: close\r\n"), "{response}");
     let last = server.read_until("exiting:");
-    assert!(
-        last.contains("1 request(s) finished while draining, 0 cut"),
-        "{last}"
-    );
+    assert!(last.contains("1 request(s) finished while draining, 0 cut"), "{last}");
     assert_eq!(server.wait().code(), Some(0));
 }
 
@@ -437,10 +358,7 @@ fn what_does_not_finish_within_the_grace_period_is_cut_and_counted() {
     let (_client, _back) = hanging_request(&server, &upstream);
     server.signal(Signal::TERM);
     let last = server.read_until("exiting:");
-    assert!(
-        last.contains("0 request(s) finished while draining, 1 cut"),
-        "{last}"
-    );
+    assert!(last.contains("0 request(s) finished while draining, 1 cut"), "{last}");
     assert_eq!(server.wait().code(), Some(0));
 }
 
@@ -465,29 +383,15 @@ fn other_signals_do_not_end_it() {
     let path = folder.file("c.yaml", &config("x:0", "x:1"));
     let address = folder.0.join("admin");
     let mut child = Command::new(BINARY)
-        .args([
-            "-c",
-            path.to_str().unwrap(),
-            "--log-path",
-            log.to_str().unwrap(),
-        ])
-        .args([
-            "--mode",
-            "serve",
-            "--admin-address-path",
-            address.to_str().unwrap(),
-        ])
+        .args(["-c", path.to_str().unwrap(), "--log-path", log.to_str().unwrap()])
+        .args(["--mode", "serve", "--admin-address-path", address.to_str().unwrap()])
         .spawn()
         .unwrap();
     let lines = || fs::read_to_string(&log).unwrap_or_default();
     let deadline = std::time::Instant::now() + LIMIT;
     let wait_for = |words: &str| {
         while !lines().contains(words) {
-            assert!(
-                std::time::Instant::now() < deadline,
-                "no '{words}' in {}",
-                lines()
-            );
+            assert!(std::time::Instant::now() < deadline, "no '{words}' in {}", lines());
             std::thread::yield_now();
         }
     };
@@ -496,10 +400,7 @@ fn other_signals_do_not_end_it() {
     kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
     kill_process(Pid::from_child(&child), Signal::USR1).unwrap();
     while !log.exists() {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "the log is not opened again"
-        );
+        assert!(std::time::Instant::now() < deadline, "the log is not opened again");
         std::thread::yield_now();
     }
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
@@ -525,60 +426,26 @@ fn the_admin_server_has_envoys_shapes() {
     assert_eq!(body(&refused), "Method GET not allowed, POST required.");
     let unknown = ask("GET /nosuch");
     assert!(unknown.starts_with("HTTP/1.1 404 "), "{unknown}");
-    assert!(
-        body(&unknown).starts_with("invalid path. admin commands are:\n  /: Admin home page\n")
-    );
-    assert_eq!(
-        body(&ask("GET /stats?filter=^server.concurrency$")),
-        "server.concurrency: 2\n"
-    );
+    assert!(body(&unknown).starts_with("invalid path. admin commands are:\n  /: Admin home page\n"));
+    assert_eq!(body(&ask("GET /stats?filter=^server.concurrency$")), "server.concurrency: 2\n");
     assert_eq!(body(&ask("GET /stats?type=x")), "invalid &type= param");
-    assert!(
-        body(&ask("GET /stats/prometheus?filter=server.live")).contains("envoy_server_live{} 1\n")
-    );
+    assert!(body(&ask("GET /stats/prometheus?filter=server.live")).contains("envoy_server_live{} 1\n"));
     assert!(body(&ask("GET /clusters")).contains("back::127.0.0.1:1::health_flags::healthy\n"));
     let logging = body(&ask("POST /logging?upstream=debug"));
-    assert!(
-        logging.contains("  upstream: debug\n") && logging.contains("  main: info\n"),
-        "{logging}"
-    );
+    assert!(logging.contains("  upstream: debug\n") && logging.contains("  main: info\n"), "{logging}");
     let dump: serde_json::Value = serde_json::from_str(&body(&ask("GET /config_dump"))).unwrap();
-    let types: Vec<&str> = dump["configs"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|c| c["@type"].as_str().unwrap())
-        .collect();
-    let kinds = [
-        "Bootstrap",
-        "Clusters",
-        "Listeners",
-        "ScopedRoutes",
-        "Routes",
-        "Secrets",
-    ];
-    assert_eq!(
-        types,
-        kinds.map(|kind| format!("type.googleapis.com/envoy.admin.v3.{kind}ConfigDump"))
-    );
-    assert_eq!(
-        dump["configs"][4]["static_route_configs"][0]["route_config"]["name"],
-        "r"
-    );
+    let types: Vec<&str> = dump["configs"].as_array().unwrap().iter().map(|c| c["@type"].as_str().unwrap()).collect();
+    let kinds = ["Bootstrap", "Clusters", "Listeners", "ScopedRoutes", "Routes", "Secrets"];
+    assert_eq!(types, kinds.map(|kind| format!("type.googleapis.com/envoy.admin.v3.{kind}ConfigDump")));
+    assert_eq!(dump["configs"][4]["static_route_configs"][0]["route_config"]["name"], "r");
 }
 
 #[test]
 fn failing_the_health_check_shows_as_draining_until_it_is_taken_back() {
     let server = Server::start(&config("x:0", "x:1"), &[]);
-    assert_eq!(
-        body(&exchange(server.admin, "POST /healthcheck/fail")),
-        "OK\n"
-    );
+    assert_eq!(body(&exchange(server.admin, "POST /healthcheck/fail")), "OK\n");
     let ready = exchange(server.admin, "GET /ready");
-    assert!(
-        ready.starts_with("HTTP/1.1 503 ") && ready.ends_with("DRAINING\n"),
-        "{ready}"
-    );
+    assert!(ready.starts_with("HTTP/1.1 503 ") && ready.ends_with("DRAINING\n"), "{ready}");
     exchange(server.admin, "POST /healthcheck/ok");
     assert!(exchange(server.admin, "GET /ready").starts_with("HTTP/1.1 200 "));
 }
@@ -588,10 +455,7 @@ fn drain_listeners_closes_the_listeners_and_keeps_the_server() {
     let server = Server::start(&config("x:0", "x:1"), &[]);
     let front = server.listener();
     exchange(server.admin, "POST /drain_listeners?inboundonly");
-    assert!(
-        TcpStream::connect(front).is_ok(),
-        "the listener says nothing about its direction"
-    );
+    assert!(TcpStream::connect(front).is_ok(), "the listener says nothing about its direction");
     exchange(server.admin, "POST /drain_listeners");
     let deadline = std::time::Instant::now() + LIMIT;
     while TcpStream::connect(front).is_ok() {
@@ -610,21 +474,15 @@ fn quitquitquit_ends_it() {
 
 #[test]
 fn the_demo_needs_nothing() {
-    let mut child = Command::new(BINARY)
-        .args(["demo", "--port", "0", "--admin-port", "0"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        Command::new(BINARY).args(["demo", "--port", "0", "--admin-port", "0"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut printed = String::new();
     while !printed.contains("Ctrl-C") {
         assert!(output.read_line(&mut printed).unwrap() > 0, "{printed}");
     }
     let address = |word: &str| -> SocketAddr {
-        let line = printed
-            .lines()
-            .find(|line| line.trim_start().starts_with(word))
-            .unwrap();
+        let line = printed.lines().find(|line| line.trim_start().starts_with(word)).unwrap();
         let (_, rest) = line.split_once("http://").unwrap();
         rest.split('/').next().unwrap().parse().unwrap()
     };
@@ -646,10 +504,7 @@ fn every_example_configuration_is_accepted() {
         if path.extension().is_some_and(|ending| ending == "yaml") {
             let output = run(&["validate", path.to_str().unwrap()]);
             let report = text(&output.stdout);
-            assert!(
-                output.status.success() && !report.contains("warning"),
-                "{report}"
-            );
+            assert!(output.status.success() && !report.contains("warning"), "{report}");
             count += 1;
         }
     }
