@@ -49,9 +49,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         refused += u32::from(!accepts("nuncio", &mut nuncio, example)?);
         if let Some(envoy) = envoy.as_ref().filter(|_| !example.nuncio_only) {
             let mut command = Command::new(envoy);
-            command
-                .args(["--mode", "validate", "-l", "error", "-c"])
-                .arg(&file);
+            command.args(["--mode", "validate", "-l", "error", "-c"]).arg(&file);
             refused += u32::from(!accepts("Envoy", &mut command, example)?);
         }
     }
@@ -65,10 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 fn accepts(who: &str, command: &mut Command, example: &Example) -> Result<bool> {
     let output = tools::root().join("target/configs/output");
     let written = fs::File::create(&output)?;
-    command
-        .stdin(Stdio::null())
-        .stdout(written.try_clone()?)
-        .stderr(written);
+    command.stdin(Stdio::null()).stdout(written.try_clone()?).stderr(written);
     let status = bounded(who, command, minutes(1))?;
     if !status.success() {
         let text = fs::read_to_string(&output).unwrap_or_default();
@@ -81,15 +76,8 @@ fn examples(root: &Path) -> Result<Vec<Example>> {
     let mut found = Vec::new();
     for file in files_below(&root.join("config"), "yaml")? {
         let text = read(&file)?;
-        let nuncio_only = text
-            .lines()
-            .next()
-            .is_some_and(|line| line.contains("nuncio-only"));
-        found.push(Example {
-            place: shown(root, &file),
-            text,
-            nuncio_only,
-        });
+        let nuncio_only = text.lines().next().is_some_and(|line| line.contains("nuncio-only"));
+        found.push(Example { place: shown(root, &file), text, nuncio_only });
     }
     let mut pages = files_below(&root.join("docs"), "md")?;
     pages.push(root.join("README.md"));
@@ -114,10 +102,7 @@ fn blocks(place: &str, page: &str) -> Vec<Example> {
             .take_while(|line| line.trim() != "```")
             .map(|line| line.get(indent..).unwrap_or_default().to_owned() + "\n")
             .collect();
-        if text
-            .lines()
-            .any(|line| WHOLE.iter().any(|key| line.starts_with(key)))
-        {
+        if text.lines().any(|line| WHOLE.iter().any(|key| line.starts_with(key))) {
             found.push(Example {
                 place: format!("{place}:{}", number + 1),
                 text,
@@ -150,10 +135,7 @@ fn read(path: &Path) -> Result<String> {
 }
 
 fn shown(root: &Path, path: &Path) -> String {
-    path.strip_prefix(root)
-        .unwrap_or(path)
-        .display()
-        .to_string()
+    path.strip_prefix(root).unwrap_or(path).display().to_string()
 }
 
 #[cfg(test)]
@@ -166,10 +148,7 @@ mod tests {
                     static_resources: {}\n  ```\n";
         let found = blocks("page.md", page);
         assert_eq!(found.len(), 2);
-        assert_eq!(
-            (found[0].place.as_str(), found[0].text.as_str()),
-            ("page.md:2", "admin:\n  x: 1\n")
-        );
+        assert_eq!((found[0].place.as_str(), found[0].text.as_str()), ("page.md:2", "admin:\n  x: 1\n"));
         assert_eq!(found[1].text, "static_resources: {}\n");
         assert!(found[1].nuncio_only && !found[0].nuncio_only);
     }

@@ -72,10 +72,7 @@ pub(crate) struct Options {
 impl Options {
     /// The same, with Envoy running beside nuncio.
     pub(crate) fn beside_envoy(&self) -> Self {
-        Self {
-            reference: true,
-            ..self.clone()
-        }
+        Self { reference: true, ..self.clone() }
     }
 
     fn parse(arguments: &[String]) -> Result<Self> {

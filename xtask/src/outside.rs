@@ -30,11 +30,7 @@ pub(crate) fn compat(options: &Options) -> Result<()> {
     if let Some(filter) = &options.filter {
         script.args(["--filter", filter]);
     }
-    run(
-        "compat: nuncio and real Envoy side by side",
-        &mut script,
-        minutes(15),
-    )
+    run("compat: nuncio and real Envoy side by side", &mut script, minutes(15))
 }
 
 /// Other people's clients and servers against nuncio.
@@ -48,20 +44,12 @@ pub(crate) fn interop(options: &Options) -> Result<()> {
     if tools::in_ci() {
         script.arg("--strict");
     }
-    run(
-        "interop: clients and servers of others",
-        &mut script,
-        minutes(15),
-    )
+    run("interop: clients and servers of others", &mut script, minutes(15))
 }
 
 fn python(script: &str) -> Command {
     let root = tools::root();
     let mut command = Command::new(tools::python());
-    command
-        .arg("-u")
-        .arg(root.join(script))
-        .current_dir(root)
-        .env("PYTHONDONTWRITEBYTECODE", "1");
+    command.arg("-u").arg(root.join(script)).current_dir(root).env("PYTHONDONTWRITEBYTECODE", "1");
     command
 }

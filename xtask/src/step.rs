@@ -25,18 +25,13 @@ pub(crate) fn run(title: &str, command: &mut Command, limit: Duration) -> Result
     if !status.success() {
         bail!("{title}: {status}");
     }
-    println!(
-        "    {title}: done in {:.0} s",
-        started.elapsed().as_secs_f64()
-    );
+    println!("    {title}: done in {:.0} s", started.elapsed().as_secs_f64());
     Ok(())
 }
 
 /// Runs a command without a heading and returns how it ended.
 pub(crate) fn bounded(title: &str, command: &mut Command, limit: Duration) -> Result<ExitStatus> {
-    let mut child = command
-        .spawn()
-        .with_context(|| format!("{title}: cannot start {:?}", command.get_program()))?;
+    let mut child = command.spawn().with_context(|| format!("{title}: cannot start {:?}", command.get_program()))?;
     wait(title, &mut child, limit)
 }
 

