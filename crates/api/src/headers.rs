@@ -135,9 +135,7 @@ mod tests {
     use super::*;
 
     fn headers(list: &[(&'static str, &'static str)]) -> Headers {
-        list.iter()
-            .map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v)))
-            .collect()
+        list.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
     }
 
     #[test]

@@ -75,11 +75,7 @@ impl Timers {
     pub fn timer(&self) -> Timer {
         Timer {
             queue: Rc::clone(&self.queue),
-            entry: Rc::new(Entry {
-                deadline: Cell::new(NEVER),
-                filed_at: Cell::new(NEVER),
-                waker: RefCell::new(None),
-            }),
+            entry: Rc::new(Entry { deadline: Cell::new(NEVER), filed_at: Cell::new(NEVER), waker: RefCell::new(None) }),
         }
     }
 
@@ -228,11 +224,7 @@ mod tests {
     use super::*;
 
     fn paused(test: impl Future<Output = ()>) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         tokio::task::LocalSet::new().block_on(&runtime, test);
     }
 
