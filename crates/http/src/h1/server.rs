@@ -148,15 +148,21 @@ impl ServerConn {
                     received,
                     ..WireBytes::default()
                 };
-                self.phase = Phase::Received;
-                self.body = BodyReader::Done;
-                self.context = ResponseContext {
-                    format: self.context.format,
-                    ..ResponseContext::default()
-                };
+                self.give_up_head();
                 Err(self.fail(error))
             }
         }
+    }
+
+    /// Makes ready for an answer to a head that is broken or comes too slowly.
+    fn give_up_head(&mut self) {
+        self.phase = Phase::Received;
+        self.body = BodyReader::Done;
+        self.context = ResponseContext {
+            close: true,
+            format: self.context.format,
+            ..ResponseContext::default()
+        };
     }
 
     fn begin(&mut self, request: &ParsedRequest) {
@@ -382,6 +388,9 @@ impl ServerExchange for ServerConn {
     }
 
     fn send_head(&mut self, head: &ResponseHead, end: bool) {
+        if self.is_receiving_head() {
+            self.give_up_head();
+        }
         if self.phase != Phase::Received {
             return;
         }

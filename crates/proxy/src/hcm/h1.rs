@@ -75,9 +75,10 @@ async fn requests(served: &Served, codec: &mut ServerConn) -> Ended {
                     codec.close_after_response();
                 }
                 control.active_requests.set(1);
-                let cut = Box::pin(exchange(served, codec, *request)).await;
-                if cut {
-                    return Ended::Local;
+                match Box::pin(exchange(served, codec, *request)).await {
+                    Exchanged::Cut => return Ended::Local,
+                    Exchanged::Gone => return Ended::Remote,
+                    Exchanged::Done => {}
                 }
                 control.active_requests.set(0);
                 if codec.finish_exchange() == Next::Close {
@@ -88,8 +89,18 @@ async fn requests(served: &Served, codec: &mut ServerConn) -> Ended {
     }
 }
 
-/// One request; true when the owner cut it.
-async fn exchange(served: &Served, codec: &mut ServerConn, request: ParsedRequest) -> bool {
+/// What became of a request.
+enum Exchanged {
+    /// It was answered, or its response cut.
+    Done,
+    /// The owner cut it.
+    Cut,
+    /// The client went away.
+    Gone,
+}
+
+/// One request.
+async fn exchange(served: &Served, codec: &mut ServerConn, request: ParsedRequest) -> Exchanged {
     let arrival = Arrival {
         hcm: &served.hcm,
         connection: &served.info,
@@ -100,14 +111,17 @@ async fn exchange(served: &Served, codec: &mut ServerConn, request: ParsedReques
     let mut driver = std::pin::pin!(driver);
     let control = &served.registered.control;
     poll_fn(|cx| {
-        if driver.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(false);
+        if let Poll::Ready(outcome) = driver.as_mut().poll(cx) {
+            return Poll::Ready(if outcome.gone { Exchanged::Gone } else { Exchanged::Done });
         }
         // A drain while a request runs is seen by the driver when it answers.
-        match control.poll_changed(Command::Serve, cx) {
-            Poll::Ready(Command::Cut) => Poll::Ready(true),
-            Poll::Ready(Command::Drain) => control.poll_changed(Command::Drain, cx).map(|c| c == Command::Cut),
-            Poll::Ready(Command::Serve) | Poll::Pending => Poll::Pending,
+        let changed = match control.poll_changed(Command::Serve, cx) {
+            Poll::Ready(Command::Drain) => control.poll_changed(Command::Drain, cx),
+            changed => changed,
+        };
+        match changed {
+            Poll::Ready(Command::Cut) => Poll::Ready(Exchanged::Cut),
+            Poll::Ready(Command::Drain | Command::Serve) | Poll::Pending => Poll::Pending,
         }
     })
     .await

@@ -68,6 +68,7 @@ impl Stream {
             Ok(()) => {
                 self.record.info.response_trailers = directions.download.trailers.take();
                 self.record.ended = true;
+                self.count_response();
                 if directions.upload.ended && !directions.upload_broken {
                     upstream.finish();
                 } else {
@@ -247,8 +248,12 @@ impl Stream {
     }
 
     /// `100 Continue` goes on when the upstream is to answer it; other 1xx are dropped, as in Envoy.
-    fn pass_informational<D: ServerExchange>(&mut self, head: &ResponseHead, down: &mut D) {
+    fn pass_informational<D: ServerExchange>(&self, head: &ResponseHead, down: &mut D) {
         if head.status == StatusCode::CONTINUE && self.hcm.settings.proxy_100_continue {
+            if let Some(cluster) = self.record.cluster.as_ref().filter(|_| self.hcm.settings.router.dynamic_stats) {
+                charge::upstream_informational(cluster.stats(), self.record.info.internal);
+            }
+            charge::downstream_informational(&self.hcm.stats, &self.hcm.listener_stats);
             down.send_informational(head.status, &head.headers);
         }
     }
@@ -262,7 +267,7 @@ impl Stream {
     ) {
         let now = Instant::now();
         self.deadlines.touch(now);
-        self.count_response(&head, upstream, now);
+        self.count_head(&head, upstream);
         let suppress = self.hcm.settings.router.suppress_envoy_headers;
         response_headers::drop_hop_by_hop(&mut head.headers);
         if !suppress {
@@ -293,21 +298,26 @@ impl Stream {
         self.responded = true;
     }
 
-    fn count_response(&mut self, head: &ResponseHead, upstream: &UpstreamStream, now: Instant) {
-        let Some(cluster) = &self.record.cluster else { return };
-        let internal = self.record.info.internal;
-        let canary = charge::is_canary(&head.headers, upstream.host().is_canary());
-        if self.hcm.settings.router.dynamic_stats {
-            charge::upstream(cluster.stats(), head.status, internal, canary);
-            if let Some(since) = self.record.info.request_complete {
-                let ms = millis(now.saturating_duration_since(since));
-                charge::upstream_time(cluster.stats(), ms, internal, canary);
-            }
-        }
+    fn count_head(&mut self, head: &ResponseHead, upstream: &UpstreamStream) {
+        self.record.canary = charge::is_canary(&head.headers, upstream.host().is_canary());
         if head.status.is_server_error() {
             upstream.host().count_error();
         } else {
             upstream.host().count_success();
+        }
+    }
+
+    /// Counts a complete response against its cluster; one that is cut short is not counted.
+    fn count_response(&self) {
+        let (Some(cluster), Some(response)) = (&self.record.cluster, &self.record.info.response) else { return };
+        if !self.hcm.settings.router.dynamic_stats {
+            return;
+        }
+        let (internal, canary) = (self.record.info.internal, self.record.canary);
+        charge::upstream(cluster.stats(), response.status, internal, canary);
+        if let Some(since) = self.record.info.request_complete {
+            let ms = millis(Instant::now().saturating_duration_since(since));
+            charge::upstream_time(cluster.stats(), ms, internal, canary);
         }
     }
 

@@ -60,6 +60,8 @@ pub(crate) struct Outcome {
     /// The drain sequence chose this response: HTTP/2 announces the end with GOAWAY. (HTTP/1 has
     /// said `connection: close` in the response.)
     pub(crate) drain: bool,
+    /// The client went away before its response was complete.
+    pub(crate) gone: bool,
 }
 
 /// How a stream came: everything its driver is given besides the request.
@@ -82,11 +84,18 @@ pub(crate) async fn serve<D: ServerExchange>(
     if arrival.expects_continue {
         stream.answer_expectation(down);
     }
+    let mut gone = false;
     if let Err(failure) = stream.run(down).await {
+        gone = failure == Failure::DownstreamTermination;
+        if stream.responded {
+            // The cut must not overtake what is already queued: an HTTP/2 connection moves that in
+            // a task of its own, which has been woken for it and comes first.
+            tokio::task::yield_now().await;
+        }
         stream.fail(failure, down);
     }
     stream.flush(down).await;
-    Outcome { drain: stream.chosen_by_drain }
+    Outcome { drain: stream.chosen_by_drain, gone }
 }
 
 /// Answers a request that could not be read, and logs it.
@@ -105,7 +114,7 @@ impl Stream {
     }
 
     fn unread(arrival: &Arrival<'_>) -> Self {
-        Self::with(arrival, Record::begin(arrival, None), BodyLength::Empty)
+        Self::with(arrival, Record::begin(arrival, None), BodyLength::Unknown)
     }
 
     fn with(arrival: &Arrival<'_>, record: Record, body: BodyLength) -> Self {
@@ -156,7 +165,7 @@ impl Stream {
             }
             RouteAction::Redirect(redirect) => {
                 phase!("redirect");
-                self.hcm.router_stats.inc(router_stats::RQ_REDIRECT);
+                self.hcm.router_stats.inc(router_stats::RQ_DIRECT_RESPONSE);
                 let location = redirect::location(redirect, &route.matches, self.record.request());
                 self.reply_from_route(redirect.status, Bytes::new(), Some(location), down);
                 Ok(())
@@ -225,6 +234,7 @@ impl Stream {
             hcm.stats.inc(http_stats::DOWNSTREAM_RQ_WS_ON_NON_WS_ROUTE);
             return Err(Failure::UpgradeFailed);
         }
+        hcm.router_stats.inc(router_stats::RQ_TOTAL);
         hcm.router_stats.inc(router_stats::RQ_TOTAL);
         let request = self.record.request();
         let context = MatchContext {

@@ -22,6 +22,8 @@ pub(crate) struct Record {
     pub(super) cluster: Option<Rc<Cluster>>,
     /// The route's timeout, once planned.
     pub(super) timeout: Option<Duration>,
+    /// The upstream said it is a canary.
+    pub(super) canary: bool,
     /// The exchange ended by itself (not cut by dropping).
     pub(super) ended: bool,
     nothing: RequestHead,
@@ -30,14 +32,16 @@ pub(crate) struct Record {
 impl Record {
     pub(super) fn begin(arrival: &Arrival<'_>, request: Option<RequestHead>) -> Self {
         let hcm = Rc::clone(arrival.hcm);
-        let info = StreamInfo::new(Rc::clone(arrival.connection), request);
+        let mut info = StreamInfo::new(Rc::clone(arrival.connection), request);
         hcm.stats.inc(http_stats::DOWNSTREAM_RQ_TOTAL);
         hcm.stats.gauge_inc(http_stats::DOWNSTREAM_RQ_ACTIVE);
+        // A request that could not be read came over HTTP/1: HTTP/2 resets the stream instead.
+        info.protocol.get_or_insert(Protocol::Http11);
         match info.protocol {
             Some(Protocol::Http2) => hcm.stats.inc(http_stats::DOWNSTREAM_RQ_HTTP2_TOTAL),
             Some(_) | None => hcm.stats.inc(http_stats::DOWNSTREAM_RQ_HTTP1_TOTAL),
         }
-        Self { hcm, info, cluster: None, timeout: None, ended: false, nothing: empty_request() }
+        Self { hcm, info, cluster: None, timeout: None, canary: false, ended: false, nothing: empty_request() }
     }
 
     /// The request. (An empty one when none could be read; nothing asks then.)

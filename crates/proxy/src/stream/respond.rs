@@ -24,6 +24,7 @@ impl Stream {
         if self.hcm.settings.proxy_100_continue {
             return;
         }
+        charge::downstream_informational(&self.hcm.stats, &self.hcm.listener_stats);
         down.send_informational(StatusCode::CONTINUE, &Headers::new());
         if let Some(request) = &mut self.record.info.request {
             request.headers.remove(&header::EXPECT);
@@ -61,7 +62,7 @@ impl Stream {
     /// `require_tls`.
     pub(super) fn redirect_to_https<D: ServerExchange>(&mut self, down: &mut D) {
         let location = redirect::https_location(self.record.request());
-        self.hcm.router_stats.inc(router_stats::RQ_REDIRECT);
+        self.hcm.router_stats.inc(router_stats::RQ_DIRECT_RESPONSE);
         self.reply_from_route(StatusCode::MOVED_PERMANENTLY, Bytes::new(), Some(location), down);
     }
 
@@ -93,13 +94,13 @@ impl Stream {
         }
         if self.responded {
             self.record.info.details = Some(failure.details_after_response_started());
-            self.hcm.router_stats.inc(router_stats::RQ_RESET_AFTER_DOWNSTREAM_RESPONSE_STARTED);
+            self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_TX_RESET);
             down.reset(ResetReason::InternalError);
             self.record.ended = true;
             return;
         }
         self.record.info.details = Some(reply.details.clone());
-        if let Some(cluster) = &self.record.cluster {
+        if let Some(cluster) = self.record.cluster.as_ref().filter(|_| failure.is_routers()) {
             charge::upstream(cluster.stats(), reply.status, self.record.info.internal, false);
         }
         let close = reply.close;
@@ -115,18 +116,18 @@ impl Stream {
     fn count_failure(&self, failure: &Failure) {
         let stats = &self.hcm.stats;
         match failure {
-            Failure::Codec(error) => {
+            Failure::Codec(_) => {
                 stats.inc(http_stats::DOWNSTREAM_CX_PROTOCOL_ERROR);
-                if error.status == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE {
-                    stats.inc(http_stats::DOWNSTREAM_RQ_TOO_LARGE);
-                }
+                stats.inc(http_stats::DOWNSTREAM_RQ_RX_RESET);
             }
             Failure::LowVersion => stats.inc(http_stats::DOWNSTREAM_CX_PROTOCOL_ERROR),
             Failure::StreamIdle { .. } => stats.inc(http_stats::DOWNSTREAM_RQ_IDLE_TIMEOUT),
             Failure::MaxStreamDuration { .. } => stats.inc(http_stats::DOWNSTREAM_RQ_MAX_DURATION_REACHED),
             Failure::RequestTimeout => stats.inc(http_stats::DOWNSTREAM_RQ_TIMEOUT),
             Failure::RequestHeadersTimeout => stats.inc(http_stats::DOWNSTREAM_RQ_HEADER_TIMEOUT),
-            Failure::DownstreamReset => stats.inc(http_stats::DOWNSTREAM_RQ_RX_RESET),
+            Failure::DownstreamReset | Failure::DownstreamTermination => {
+                stats.inc(http_stats::DOWNSTREAM_RQ_RX_RESET);
+            }
             Failure::MissingHost
             | Failure::AbsolutePath
             | Failure::PathNormalization
@@ -143,7 +144,6 @@ impl Stream {
             | Failure::UpstreamRefused
             | Failure::UpstreamProtocol
             | Failure::RouteTimeout
-            | Failure::DownstreamTermination
             | Failure::Shutdown => {}
         }
     }
