@@ -45,11 +45,7 @@ fn run() -> Result<(), String> {
     let mut schema = descriptor::read(&bytes).ok_or("types.bin is not a FileDescriptorSet")?;
     overlay::add_missing(&mut schema);
     if schema.messages.len() < LEAST_MESSAGES {
-        return Err(format!(
-            "only {} messages in {}",
-            schema.messages.len(),
-            types.display()
-        ));
+        return Err(format!("only {} messages in {}", schema.messages.len(), types.display()));
     }
     let (names, tables) = layout::write(&schema)?;
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);

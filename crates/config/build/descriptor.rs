@@ -10,12 +10,7 @@ const DISALLOWED: u32 = 189_503_207;
 const DISALLOWED_VALUE: u32 = 70_100_853;
 
 /// Packages that only describe descriptors; no configuration can hold them.
-const NOT_CONFIGURATION: [&str; 4] = [
-    "validate",
-    "udpa.annotations",
-    "xds.annotations.v3",
-    "envoy.annotations",
-];
+const NOT_CONFIGURATION: [&str; 4] = ["validate", "udpa.annotations", "xds.annotations.v3", "envoy.annotations"];
 
 #[derive(Default)]
 pub(crate) struct Schema {
@@ -106,10 +101,7 @@ fn text_of(parts: &[(u32, Value<'_>)], wanted: u32) -> String {
 fn read_message(bytes: &[u8], outer: &str, schema: &mut Schema) -> Option<()> {
     let parts = fields(bytes)?;
     let name = format!("{outer}.{}", text_of(&parts, 1));
-    let mut message = Message {
-        name,
-        ..Message::default()
-    };
+    let mut message = Message { name, ..Message::default() };
     for (number, value) in parts {
         match (number, value) {
             (2, Value::Bytes(field)) => message.fields.push(read_field(field)?),
@@ -172,10 +164,7 @@ fn read_oneof(bytes: &[u8]) -> Option<Oneof> {
 fn read_enum(bytes: &[u8], outer: &str, schema: &mut Schema) -> Option<()> {
     let parts = fields(bytes)?;
     let name = format!("{outer}.{}", text_of(&parts, 1));
-    let mut enumeration = Enumeration {
-        name,
-        values: Vec::new(),
-    };
+    let mut enumeration = Enumeration { name, values: Vec::new() };
     for (number, value) in parts {
         if let (2, Value::Bytes(value)) = (number, value) {
             enumeration.values.push(read_enum_value(value)?);
@@ -203,9 +192,8 @@ fn read_enum_value(bytes: &[u8]) -> Option<EnumValue> {
 }
 
 fn flag(options: &[u8], wanted: u32) -> Option<bool> {
-    let set = fields(options)?
-        .into_iter()
-        .any(|(number, value)| number == wanted && matches!(value, Value::Varint(1..)));
+    let set =
+        fields(options)?.into_iter().any(|(number, value)| number == wanted && matches!(value, Value::Varint(1..)));
     Some(set)
 }
 

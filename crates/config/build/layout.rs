@@ -65,12 +65,7 @@ pub(crate) fn write(schema: &Schema) -> Result<(String, Vec<u8>), String> {
             let of = field.of.as_str();
             let entry = message_index.get(of).copied();
             let is_map = entry.is_some_and(|at| messages[usize::from(at)].map_entry);
-            (
-                entry
-                    .or_else(|| enum_index.get(of).copied())
-                    .unwrap_or(NONE),
-                is_map,
-            )
+            (entry.or_else(|| enum_index.get(of).copied()).unwrap_or(NONE), is_map)
         };
         put_message(&mut sections, &mut names, message, of)?;
     }
@@ -87,10 +82,7 @@ fn sorted<T>(all: &[T], name: impl Fn(&T) -> &String) -> Vec<&T> {
 }
 
 fn index<'a>(names: impl Iterator<Item = &'a str>) -> Result<HashMap<&'a str, u16>, String> {
-    names
-        .enumerate()
-        .map(|(at, name)| Ok((name, short(at)?)))
-        .collect()
+    names.enumerate().map(|(at, name)| Ok((name, short(at)?))).collect()
 }
 
 fn short(number: usize) -> Result<u16, String> {
@@ -108,10 +100,7 @@ fn put_message(
     for field in sorted_by_number(&message.fields) {
         let (of, is_map) = of(field);
         if of == NONE && !field.of.is_empty() {
-            return Err(format!(
-                "{}.{} is of unknown type {}",
-                message.name, field.name, field.of
-            ));
+            return Err(format!("{}.{} is of unknown type {}", message.name, field.name, field.of));
         }
         put_field(to, names, field, of, is_map)?;
     }
@@ -140,13 +129,7 @@ fn sorted_by_number(fields: &[Field]) -> Vec<&Field> {
     sorted
 }
 
-fn put_field(
-    to: &mut Sections,
-    names: &mut Names,
-    field: &Field,
-    of: u16,
-    is_map: bool,
-) -> Result<(), String> {
+fn put_field(to: &mut Sections, names: &mut Names, field: &Field, of: u16, is_map: bool) -> Result<(), String> {
     let rules = to.place_rules(&field.rules)?;
     let flags = u16::from(field.repeated)
         | u16::from(is_map) << 1
@@ -200,13 +183,9 @@ impl Sections {
         let mut body = self.rules;
         body.resize(body.len().next_multiple_of(4), 0);
         let mut header = MAGIC.to_le_bytes().to_vec();
-        for (section, size) in [
-            (self.messages, 16),
-            (self.fields, 20),
-            (self.oneofs, 8),
-            (self.enums, 12),
-            (self.values, 12),
-        ] {
+        for (section, size) in
+            [(self.messages, 16), (self.fields, 20), (self.oneofs, 8), (self.enums, 12), (self.values, 12)]
+        {
             header.extend(((HEADER + body.len()) as u32).to_le_bytes());
             header.extend(((section.len() / size) as u32).to_le_bytes());
             body.extend(section);

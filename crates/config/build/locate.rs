@@ -30,10 +30,7 @@ fn ask_cargo(offline: bool) -> Option<PathBuf> {
     if offline {
         command.arg("--offline");
     }
-    let output = command
-        .output()
-        .ok()
-        .filter(|output| output.status.success())?;
+    let output = command.output().ok().filter(|output| output.status.success())?;
     let text = String::from_utf8(output.stdout).ok()?;
     // The only wanted value is one path: no need for a JSON parser among the build dependencies.
     let key = "\"manifest_path\":\"";
@@ -51,14 +48,8 @@ fn manifest() -> PathBuf {
 }
 
 fn is_package(folder: &Path) -> bool {
-    let name = folder
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or_default();
-    name == PACKAGE
-        || name
-            .strip_prefix(PACKAGE)
-            .is_some_and(|rest| rest.starts_with('-'))
+    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name == PACKAGE || name.strip_prefix(PACKAGE).is_some_and(|rest| rest.starts_with('-'))
 }
 
 fn unpacked_in_registry() -> Option<PathBuf> {
@@ -69,12 +60,7 @@ fn unpacked_in_registry() -> Option<PathBuf> {
     fs::read_dir(home.join("registry/src"))
         .ok()?
         .flatten()
-        .map(|registry| {
-            registry
-                .path()
-                .join(format!("{PACKAGE}-{version}"))
-                .join(INSIDE)
-        })
+        .map(|registry| registry.path().join(format!("{PACKAGE}-{version}")).join(INSIDE))
         .find(|file| file.is_file())
 }
 

@@ -16,34 +16,15 @@ const REQUIRED: &[u8] = &[0x8a, 0x01, 0x02, 0x10, 0x01];
 const NOT_EMPTY: &[u8] = &[0x92, 0x01, 0x02, 0x08, 0x01];
 
 pub(crate) fn add_missing(schema: &mut Schema) {
-    let on_match = || {
-        one(
-            "on_match",
-            2,
-            MESSAGE,
-            "xds.type.matcher.v3.Matcher.OnMatch",
-            &[],
-        )
-    };
-    let typed_struct = || {
-        vec![
-            one("type_url", 1, STRING, "", &[]),
-            one("value", 2, MESSAGE, "google.protobuf.Struct", &[]),
-        ]
-    };
+    let on_match = || one("on_match", 2, MESSAGE, "xds.type.matcher.v3.Matcher.OnMatch", &[]);
+    let typed_struct =
+        || vec![one("type_url", 1, STRING, "", &[]), one("value", 2, MESSAGE, "google.protobuf.Struct", &[])];
     let matcher = "xds.type.matcher.v3";
     add(schema, "xds.type.v3.TypedStruct", typed_struct());
     add(schema, "udpa.type.v1.TypedStruct", typed_struct());
-    add(
-        schema,
-        &format!("{matcher}.HttpAttributesCelMatchInput"),
-        vec![],
-    );
+    add(schema, &format!("{matcher}.HttpAttributesCelMatchInput"), vec![]);
     let expression = "xds.type.v3.CelExpression";
-    let cel = vec![
-        one("expr_match", 1, MESSAGE, expression, REQUIRED),
-        one("description", 2, STRING, "", &[]),
-    ];
+    let cel = vec![one("expr_match", 1, MESSAGE, expression, REQUIRED), one("description", 2, STRING, "", &[])];
     add(schema, &format!("{matcher}.CelMatcher"), cel);
     let range = format!("{matcher}.IPMatcher.IPRangeMatcher");
     let ranges = vec![
@@ -63,29 +44,15 @@ pub(crate) fn add_missing(schema: &mut Schema) {
 
 fn add(schema: &mut Schema, name: &str, fields: Vec<Field>) {
     if !schema.messages.iter().any(|message| message.name == name) {
-        schema.messages.push(Message {
-            name: name.to_owned(),
-            fields,
-            ..Message::default()
-        });
+        schema.messages.push(Message { name: name.to_owned(), fields, ..Message::default() });
     }
 }
 
 fn one(name: &str, number: u32, kind: u8, of: &str, rules: &[u8]) -> Field {
     let (name, of) = (name.to_owned(), of.to_owned());
-    Field {
-        name,
-        number,
-        kind,
-        of,
-        rules: rules.to_vec(),
-        ..Field::default()
-    }
+    Field { name, number, kind, of, rules: rules.to_vec(), ..Field::default() }
 }
 
 fn many(name: &str, number: u32, kind: u8, of: &str, rules: &[u8]) -> Field {
-    Field {
-        repeated: true,
-        ..one(name, number, kind, of, rules)
-    }
+    Field { repeated: true, ..one(name, number, kind, of, rules) }
 }

@@ -36,8 +36,7 @@ fn message(kind: Message, wire: &[u8], depth: u32) -> Value {
         Some(WellKnown::Struct) => structure(wire, depth),
         Some(WellKnown::Value) => value(wire, depth),
         Some(WellKnown::ListValue) => {
-            let items =
-                Reader::new(wire).filter_map(|(number, item)| bytes(item).filter(|_| number == 1));
+            let items = Reader::new(wire).filter_map(|(number, item)| bytes(item).filter(|_| number == 1));
             Value::Array(items.map(|item| value(item, depth)).collect())
         }
         Some(WellKnown::Wrapper) => wrapped(kind, wire, depth),
@@ -63,23 +62,16 @@ fn plain(kind: Message, wire: &[u8], depth: u32) -> Map<String, Value> {
 
 fn field_value(field: &Field, occurrences: &[Wire<'_>], depth: u32) -> Option<Value> {
     if let Some(entry) = field.map() {
-        let entries = occurrences
-            .iter()
-            .filter_map(|occurrence| map_entry(entry, bytes(*occurrence)?, depth));
+        let entries = occurrences.iter().filter_map(|occurrence| map_entry(entry, bytes(*occurrence)?, depth));
         return Some(Value::Object(entries.collect()));
     }
     if field.is_repeated() {
-        let items = occurrences
-            .iter()
-            .flat_map(|occurrence| items(field.kind, *occurrence, depth));
+        let items = occurrences.iter().flat_map(|occurrence| items(field.kind, *occurrence, depth));
         return Some(Value::Array(items.collect()));
     }
     if let Kind::Message(inner) = field.kind {
         // Several occurrences are one message in pieces.
-        let pieces: Vec<&[u8]> = occurrences
-            .iter()
-            .filter_map(|occurrence| bytes(*occurrence))
-            .collect();
+        let pieces: Vec<&[u8]> = occurrences.iter().filter_map(|occurrence| bytes(*occurrence)).collect();
         return Some(message(inner, &pieces.concat(), depth));
     }
     let value = scalar(field.kind, *occurrences.last()?, depth)?;
@@ -117,17 +109,9 @@ fn map_entry(entry: Message, wire: &[u8], depth: u32) -> Option<(String, Value)>
     let (key, content) = entry.entry()?;
     let fields: Vec<(u32, Wire<'_>)> = Reader::new(wire).collect();
     let of = |number| -> Vec<Wire<'_>> {
-        fields
-            .iter()
-            .filter(|(found, _)| *found == number)
-            .map(|(_, occurrence)| *occurrence)
-            .collect()
+        fields.iter().filter(|(found, _)| *found == number).map(|(_, occurrence)| *occurrence).collect()
     };
-    let key = match scalar(
-        key.kind,
-        of(1).last().copied().unwrap_or(Wire::Bytes(&[])),
-        depth,
-    ) {
+    let key = match scalar(key.kind, of(1).last().copied().unwrap_or(Wire::Bytes(&[])), depth) {
         Some(Value::String(text)) => text,
         Some(other) => other.to_string(),
         None => String::new(),
@@ -144,9 +128,7 @@ fn default(kind: Kind) -> Value {
         Kind::String | Kind::Bytes => Value::String(String::new()),
         Kind::Message(_) => Value::Object(Map::new()),
         Kind::Enum(of) => enumeration(of, 0),
-        Kind::Int64 | Kind::Uint64 | Kind::Fixed64 | Kind::Sfixed64 | Kind::Sint64 => {
-            Value::from("0")
-        }
+        Kind::Int64 | Kind::Uint64 | Kind::Fixed64 | Kind::Sfixed64 | Kind::Sint64 => Value::from("0"),
         _ => Value::from(0),
     }
 }
@@ -203,12 +185,7 @@ fn special(number: f64) -> &'static str {
 
 /// Through its text, or 0.1 would become 0.10000000149011612.
 fn short_float(number: f32) -> Value {
-    float(
-        number
-            .to_string()
-            .parse()
-            .unwrap_or_else(|_| f64::from(number)),
-    )
+    float(number.to_string().parse().unwrap_or_else(|_| f64::from(number)))
 }
 
 fn any(wire: &[u8], depth: u32) -> Value {
@@ -222,9 +199,7 @@ fn any(wire: &[u8], depth: u32) -> Value {
         }
     }
     let url = String::from_utf8_lossy(url);
-    let known = url
-        .rsplit_once('/')
-        .and_then(|(_, name)| Message::named(name));
+    let known = url.rsplit_once('/').and_then(|(_, name)| Message::named(name));
     object.insert("@type".to_owned(), Value::from(url));
     match known.map(|kind| (kind.well_known(), message(kind, content, depth))) {
         Some((None | Some(WellKnown::TypedStruct), Value::Object(fields))) => object.extend(fields),
@@ -249,10 +224,7 @@ fn structure(wire: &[u8], depth: u32) -> Value {
                 _ => {}
             }
         }
-        object.insert(
-            String::from_utf8_lossy(key).into_owned(),
-            value(content, depth),
-        );
+        object.insert(String::from_utf8_lossy(key).into_owned(), value(content, depth));
     }
     Value::Object(object)
 }
@@ -280,8 +252,7 @@ fn wrapped(kind: Message, wire: &[u8], depth: u32) -> Value {
         return Value::Null;
     };
     let last = Reader::new(wire).filter(|(number, _)| *number == 1).last();
-    last.and_then(|(_, occurrence)| scalar(field.kind, occurrence, depth))
-        .unwrap_or_else(|| default(field.kind))
+    last.and_then(|(_, occurrence)| scalar(field.kind, occurrence, depth)).unwrap_or_else(|| default(field.kind))
 }
 
 fn seconds_and_nanos(wire: &[u8]) -> (i64, i32) {
@@ -299,11 +270,7 @@ fn seconds_and_nanos(wire: &[u8]) -> (i64, i32) {
 fn duration(wire: &[u8]) -> String {
     let (seconds, nanos) = seconds_and_nanos(wire);
     let sign = if seconds < 0 || nanos < 0 { "-" } else { "" };
-    format!(
-        "{sign}{}{}s",
-        seconds.unsigned_abs(),
-        fraction(nanos.unsigned_abs())
-    )
+    format!("{sign}{}{}s", seconds.unsigned_abs(), fraction(nanos.unsigned_abs()))
 }
 
 /// Three, six or nine digits, as many as needed.
@@ -333,11 +300,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let of_year = of_era - (365 * year + year / 4 - year / 100);
     let from_march = (5 * of_year + 2) / 153;
     let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 {
-        from_march + 3
-    } else {
-        from_march - 9
-    };
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
     (year + era * 400 + i64::from(month <= 2), month, day)
 }
 
@@ -352,18 +315,11 @@ fn base64(data: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(data.len().div_ceil(3) * 4);
     for chunk in data.chunks(3) {
-        let word = chunk
-            .iter()
-            .fold(0_u32, |word, byte| word << 8 | u32::from(*byte))
-            << (8 * (3 - chunk.len()));
+        let word = chunk.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
         for place in 0..4 {
             let digit = usize::try_from(word >> (18 - 6 * place) & 63).unwrap_or(0);
             let is_padding = place as usize > chunk.len();
-            text.push(if is_padding {
-                '='
-            } else {
-                DIGITS.get(digit).map_or('=', |digit| char::from(*digit))
-            });
+            text.push(if is_padding { '=' } else { DIGITS.get(digit).map_or('=', |digit| char::from(*digit)) });
         }
     }
     text
@@ -375,16 +331,8 @@ mod tests {
     use crate::{Format, LoadOptions, Source, load};
 
     fn round_trip(text: &str) -> Value {
-        let source = Source {
-            name: "t".into(),
-            text: text.into(),
-            format: Format::Yaml,
-        };
-        let loaded = load(
-            "envoy.config.bootstrap.v3.Bootstrap",
-            vec![source],
-            LoadOptions::default(),
-        );
+        let source = Source { name: "t".into(), text: text.into(), format: Format::Yaml };
+        let loaded = load("envoy.config.bootstrap.v3.Bootstrap", vec![source], LoadOptions::default());
         assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
         to_json("envoy.config.bootstrap.v3.Bootstrap", &loaded.wire).unwrap()
     }
@@ -437,18 +385,14 @@ static_resources:
         );
         // `type` is one of several choices, so even its default says something.
         assert_eq!(json["node"], serde_json::json!({}));
-        let cluster =
-            serde_json::json!({"name": "c", "type": "STATIC", "connect_timeout": "0.100s"});
+        let cluster = serde_json::json!({"name": "c", "type": "STATIC", "connect_timeout": "0.100s"});
         assert_eq!(json["static_resources"]["clusters"][0], cluster);
     }
 
     #[test]
     fn unknown_types_are_told_apart_from_empty_messages() {
         assert_eq!(to_json("no.such.Type", &[]), None);
-        assert_eq!(
-            to_json("envoy.config.cluster.v3.Cluster", &[]),
-            Some(Value::Object(Map::new()))
-        );
+        assert_eq!(to_json("envoy.config.cluster.v3.Cluster", &[]), Some(Value::Object(Map::new())));
     }
 
     #[test]
@@ -461,9 +405,6 @@ static_resources:
 
     #[test]
     fn broken_bytes_are_left_out() {
-        assert_eq!(
-            to_json("envoy.config.cluster.v3.Cluster", &[0xff, 0xff]),
-            Some(Value::Object(Map::new()))
-        );
+        assert_eq!(to_json("envoy.config.cluster.v3.Cluster", &[0xff, 0xff]), Some(Value::Object(Map::new())));
     }
 }

@@ -46,17 +46,10 @@ impl Loaded {
 /// merge, of other values the last one counts.
 #[must_use]
 pub fn load(message_type: &str, sources: Vec<Source>, options: LoadOptions) -> Loaded {
-    let mut loaded = Loaded {
-        wire: Vec::new(),
-        spans: SpanIndex::default(),
-        sources,
-        diagnostics: Vec::new(),
-    };
+    let mut loaded = Loaded { wire: Vec::new(), spans: SpanIndex::default(), sources, diagnostics: Vec::new() };
     let Some(message) = Message::named(message_type) else {
         let text = format!("there is no message type `{message_type}`");
-        loaded
-            .diagnostics
-            .push(Diagnostic::error("unknown-type", "", text));
+        loaded.diagnostics.push(Diagnostic::error("unknown-type", "", text));
         return loaded;
     };
     let mut failed = Vec::new();
@@ -113,15 +106,10 @@ fn check(loaded: &mut Loaded, message: Message, options: &LoadOptions, failed: &
 fn concerns(violation: &Diagnostic, failed: &str) -> bool {
     let path = violation.path.as_str();
     if violation.code == validate::ONEOF_REQUIRED {
-        let below = if path.is_empty() {
-            Some(failed)
-        } else {
-            failed.strip_prefix(path)
-        };
+        let below = if path.is_empty() { Some(failed) } else { failed.strip_prefix(path) };
         return below.is_some_and(|below| !below.trim_start_matches('.').contains('.'));
     }
-    path.strip_prefix(failed)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    path.strip_prefix(failed).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 fn syntax_error(error: text::SyntaxError, file: u32, source: &Source) -> Diagnostic {

@@ -38,11 +38,7 @@ impl<'a> Path<'a> {
             Step::Field(name) => Some(*name),
             _ => None,
         };
-        self.0
-            .iter()
-            .rev()
-            .find_map(named)
-            .unwrap_or("the configuration")
+        self.0.iter().rev().find_map(named).unwrap_or("the configuration")
     }
 }
 
@@ -54,11 +50,7 @@ impl fmt::Display for Path<'_> {
                 Step::Field(name) => write!(f, ".{name}")?,
                 Step::Index(index) => write!(f, "[{index}]")?,
                 Step::Key(key) => {
-                    write!(
-                        f,
-                        "[\"{}\"]",
-                        key.replace('\\', "\\\\").replace('"', "\\\"")
-                    )?;
+                    write!(f, "[\"{}\"]", key.replace('\\', "\\\\").replace('"', "\\\""))?;
                 }
             }
         }
@@ -109,13 +101,9 @@ mod tests {
     #[test]
     fn a_written_path_comes_apart_into_the_steps_it_was_written_from() {
         let mut path = Path::default();
-        for step in [
-            Step::Field("a"),
-            Step::Index(12),
-            Step::Field("b"),
-            Step::Key("x.\"y\"\\[1]".into()),
-            Step::Field("c"),
-        ] {
+        for step in
+            [Step::Field("a"), Step::Index(12), Step::Field("b"), Step::Key("x.\"y\"\\[1]".into()), Step::Field("c")]
+        {
             path.push(step);
         }
         let written = path.to_string();

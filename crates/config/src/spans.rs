@@ -59,22 +59,14 @@ impl SpanIndex {
     }
 
     fn roots<'a>(&'a self) -> Vec<Place<'a>> {
-        let place = |(file, tree): &'a (u32, Tree)| Place {
-            file: *file,
-            tree,
-            node: tree.root,
-            entry: None,
-        };
+        let place = |(file, tree): &'a (u32, Tree)| Place { file: *file, tree, node: tree.root, entry: None };
         self.trees.iter().map(place).collect()
     }
 }
 
 fn follow<'a>(places: &[Place<'a>], step: &Step<'_>) -> Vec<Place<'a>> {
     let mut next: Vec<Place<'a>> = match step {
-        Step::Field(name) => places
-            .iter()
-            .filter_map(|place| place.field(name))
-            .collect(),
+        Step::Field(name) => places.iter().filter_map(|place| place.field(name)).collect(),
         Step::Key(key) => places.iter().filter_map(|place| place.key(key)).collect(),
         Step::Index(index) => item(places, *index).into_iter().collect(),
     };
@@ -91,11 +83,7 @@ fn item<'a>(places: &[Place<'a>], mut index: usize) -> Option<Place<'a>> {
         match place.tree.node(place.node).value {
             Value::List { count, .. } => {
                 if let Some(node) = place.tree.items(place.node).get(index) {
-                    return Some(Place {
-                        node: *node,
-                        entry: None,
-                        ..*place
-                    });
+                    return Some(Place { node: *node, entry: None, ..*place });
                 }
                 index -= count as usize;
             }
@@ -108,11 +96,7 @@ fn item<'a>(places: &[Place<'a>], mut index: usize) -> Option<Place<'a>> {
 
 impl<'a> Place<'a> {
     fn at(&self, entry: Entry) -> Place<'a> {
-        Place {
-            node: entry.value,
-            entry: Some(entry),
-            ..*self
-        }
+        Place { node: entry.value, entry: Some(entry), ..*self }
     }
 
     fn key(&self, key: &str) -> Option<Place<'a>> {
@@ -129,9 +113,7 @@ impl<'a> Place<'a> {
 
     fn camel(&self, name: &str) -> Option<Place<'a>> {
         let entries = self.tree.entries(self.node);
-        let found = entries
-            .iter()
-            .rfind(|entry| schema::is_camel_of(self.tree.key(entry.key), name));
+        let found = entries.iter().rfind(|entry| schema::is_camel_of(self.tree.key(entry.key), name));
         found.map(|entry| self.at(*entry))
     }
 
@@ -139,9 +121,7 @@ impl<'a> Place<'a> {
     fn location(&self) -> Location {
         let node = self.tree.node(self.node);
         let (start, end) = match (self.entry, node.value) {
-            (Some(entry), Value::List { .. } | Value::Map { .. } | Value::Null) => {
-                (entry.start, entry.end)
-            }
+            (Some(entry), Value::List { .. } | Value::Map { .. } | Value::Null) => (entry.start, entry.end),
             _ => (node.start, node.end),
         };
         Location::new(self.file, &self.tree.lines, start, end)

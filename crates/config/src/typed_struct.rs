@@ -36,12 +36,7 @@ pub fn expand_typed_structs(
     if !is_marked(bytes) {
         return None;
     }
-    let mut expansion = Expansion {
-        options,
-        path: Path::default(),
-        depth: 0,
-        found: Vec::new(),
-    };
+    let mut expansion = Expansion { options, path: Path::default(), depth: 0, found: Vec::new() };
     let mut out = Vec::with_capacity(bytes.len());
     expansion.message(&mut out, message, bytes);
     Some((out, expansion.found))
@@ -142,11 +137,7 @@ impl Expansion<'_> {
             return out.extend_from_slice(any);
         };
         let tree = structure(fields, DEEPEST);
-        let source = Source {
-            name: String::new(),
-            text: String::new(),
-            format: Format::Json,
-        };
+        let source = Source { name: String::new(), text: String::new(), format: Format::Json };
         let nothing = SpanIndex::default();
         let outcome = walk::walk(&tree, &source, 0, message, (&nothing, self.options));
         put_bytes(out, 1, format!("{HOST}/{}", message.name()).as_bytes());
@@ -154,11 +145,7 @@ impl Expansion<'_> {
         for diagnostic in outcome.diagnostics {
             let separator = if diagnostic.path.is_empty() { "" } else { "." };
             let path = format!("{}{separator}{}", self.path, diagnostic.path);
-            self.found.push(Diagnostic {
-                path,
-                location: None,
-                ..diagnostic
-            });
+            self.found.push(Diagnostic { path, location: None, ..diagnostic });
         }
     }
 }
@@ -207,11 +194,7 @@ mod tests {
     const TLS: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3";
 
     fn wire(yaml: &str) -> Vec<u8> {
-        let source = Source {
-            name: "t".into(),
-            text: yaml.into(),
-            format: Format::Yaml,
-        };
+        let source = Source { name: "t".into(), text: yaml.into(), format: Format::Yaml };
         load(CLUSTER, vec![source], LoadOptions::default()).wire
     }
 
@@ -232,10 +215,7 @@ mod tests {
              type_url: {TLS}.{hidden}, value: {value}}}"
         );
         let mut bytes = matches(&socket);
-        let at = bytes
-            .windows(hidden.len())
-            .position(|part| part == hidden.as_bytes())
-            .unwrap();
+        let at = bytes.windows(hidden.len()).position(|part| part == hidden.as_bytes()).unwrap();
         bytes[at..at + name.len()].copy_from_slice(name.as_bytes());
         bytes
     }
@@ -258,16 +238,10 @@ mod tests {
     fn what_does_not_fit_is_reported_by_its_path() {
         let bytes = typed_struct("{snii: a, max_session_keys: [x]}");
         let (_, found) = expand_typed_structs(CLUSTER, &bytes, &LoadOptions::default()).unwrap();
-        let paths: Vec<(&str, &str)> = found
-            .iter()
-            .map(|found| (found.path.as_str(), found.code))
-            .collect();
+        let paths: Vec<(&str, &str)> = found.iter().map(|found| (found.path.as_str(), found.code)).collect();
         let socket = "transport_socket_matches[1].transport_socket.typed_config";
         let keys = format!("{socket}.max_session_keys");
-        assert_eq!(
-            paths,
-            [(socket, "unknown-field"), (keys.as_str(), "wrong-type")]
-        );
+        assert_eq!(paths, [(socket, "unknown-field"), (keys.as_str(), "wrong-type")]);
     }
 
     #[test]

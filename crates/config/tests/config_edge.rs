@@ -1,10 +1,7 @@
 //! The text mapping against real Envoy: 194 small configurations, each with the exit code of
 //! Envoy 1.40's `--mode validate` (`config_edge/verdicts.tsv`).
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test's helpers may fail like the test"
-)]
+#![allow(clippy::unwrap_used, reason = "a test's helpers may fail like the test")]
 
 use std::{fs, path::Path};
 
@@ -39,11 +36,7 @@ fn verdicts() -> Vec<(String, bool)> {
 fn load_file(name: &str) -> Option<Loaded> {
     let format = Format::of_file(name)?;
     let text = fs::read_to_string(folder().join(name)).unwrap();
-    let source = Source {
-        name: name.to_owned(),
-        text,
-        format,
-    };
+    let source = Source { name: name.to_owned(), text, format };
     Some(load(BOOTSTRAP, vec![source], LoadOptions::default()))
 }
 
@@ -56,27 +49,16 @@ fn every_verdict_is_envoys() {
         };
         let expected = accepted || REFUSED_LATER.contains(&name.as_str());
         if loaded.has_errors() == expected {
-            wrong.push(format!(
-                "{name}: accepted by Envoy: {accepted}; {:?}",
-                loaded.diagnostics
-            ));
+            wrong.push(format!("{name}: accepted by Envoy: {accepted}; {:?}", loaded.diagnostics));
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "{} wrong:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]
 fn every_refusal_has_a_place_in_the_text() {
     for (name, _) in verdicts() {
-        for diagnostic in load_file(&name)
-            .map(|loaded| loaded.diagnostics)
-            .unwrap_or_default()
-        {
+        for diagnostic in load_file(&name).map(|loaded| loaded.diagnostics).unwrap_or_default() {
             assert!(diagnostic.location.is_some(), "{name}: {diagnostic:?}");
             assert!(!diagnostic.message.is_empty() && !diagnostic.message.ends_with('.'));
         }

@@ -1,9 +1,6 @@
 //! Loading as the program does it: what prost makes of the bytes, and that no text can break it.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test's helpers may fail like the test"
-)]
+#![allow(clippy::unwrap_used, reason = "a test's helpers may fail like the test")]
 
 use std::{fs, thread};
 
@@ -14,8 +11,7 @@ use envoy_types::pb::envoy::{
     },
 };
 use nuncio_config::{
-    Format, LoadOptions, Loaded, OutputFormat, Source, expand_typed_structs, load, render,
-    validate_wire,
+    Format, LoadOptions, Loaded, OutputFormat, Source, expand_typed_structs, load, render, validate_wire,
 };
 use prost::Message;
 
@@ -60,11 +56,7 @@ static_resources:
 "#;
 
 fn loaded(text: &str, format: Format) -> Loaded {
-    let source = Source {
-        name: "t".to_owned(),
-        text: text.to_owned(),
-        format,
-    };
+    let source = Source { name: "t".to_owned(), text: text.to_owned(), format };
     load(BOOTSTRAP, vec![source], LoadOptions::default())
 }
 
@@ -77,33 +69,16 @@ fn a_text_becomes_the_message_that_prost_reads() {
     let cluster = &resources.clusters[0];
     assert_eq!(cluster.lb_policy, 1);
     assert_eq!(cluster.connect_timeout.as_ref().unwrap().seconds, 1);
-    assert_eq!(
-        cluster
-            .per_connection_buffer_limit_bytes
-            .as_ref()
-            .unwrap()
-            .value,
-        0x8000
-    );
-    assert_eq!(
-        cluster.metadata.as_ref().unwrap().filter_metadata["a"]
-            .fields
-            .len(),
-        3
-    );
+    assert_eq!(cluster.per_connection_buffer_limit_bytes.as_ref().unwrap().value, 0x8000);
+    assert_eq!(cluster.metadata.as_ref().unwrap().filter_metadata["a"].fields.len(), 3);
     let filter = &resources.listeners[0].filter_chains[0].filters[0];
-    let Some(config) = &filter.config_type else {
-        panic!("{filter:?}")
-    };
-    let envoy_types::pb::envoy::config::listener::v3::filter::ConfigType::TypedConfig(any) = config
-    else {
+    let Some(config) = &filter.config_type else { panic!("{filter:?}") };
+    let envoy_types::pb::envoy::config::listener::v3::filter::ConfigType::TypedConfig(any) = config else {
         panic!("{filter:?}")
     };
     let manager = HttpConnectionManager::decode(any.value.as_slice()).unwrap();
     assert_eq!(manager.stream_idle_timeout.unwrap().nanos, 250_000_000);
-    let Some(RouteSpecifier::RouteConfig(routes)) = manager.route_specifier else {
-        panic!("no routes")
-    };
+    let Some(RouteSpecifier::RouteConfig(routes)) = manager.route_specifier else { panic!("no routes") };
     assert_eq!(routes.virtual_hosts[0].domains, ["*"]);
 }
 
@@ -119,10 +94,8 @@ impl Numbers {
     }
 }
 
-const PIECES: [&str; 16] = [
-    "&a ", "*a", "!ignore ", "- ", ": ", "{", "]", "\"", "'", "|\n", "\t", "\n", "? ", "\u{feff}",
-    "\\ud83d", "@type",
-];
+const PIECES: [&str; 16] =
+    ["&a ", "*a", "!ignore ", "- ", ": ", "{", "]", "\"", "'", "|\n", "\t", "\n", "? ", "\u{feff}", "\\ud83d", "@type"];
 
 fn broken(text: &str, numbers: &mut Numbers) -> String {
     let mut text: Vec<char> = text.chars().collect();
@@ -141,23 +114,15 @@ fn broken(text: &str, numbers: &mut Numbers) -> String {
 #[test]
 fn any_text_is_survived_and_what_is_said_can_be_shown() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config_edge");
-    let files = fs::read_dir(folder)
-        .unwrap()
-        .map(|file| file.unwrap().path());
-    let mut texts: Vec<String> = files
-        .filter_map(|file| fs::read_to_string(file).ok())
-        .collect();
+    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let mut texts: Vec<String> = files.filter_map(|file| fs::read_to_string(file).ok()).collect();
     texts.sort();
     texts.push(PROXY.to_owned());
     let mut numbers = Numbers(0x2545_f491_4f6c_dd1d);
     for round in 0..1_000 {
         let text = broken(&texts[numbers.below(texts.len())], &mut numbers);
         let loaded = loaded(&text, [Format::Yaml, Format::Json][round % 2]);
-        for format in [
-            OutputFormat::Human { color: true },
-            OutputFormat::Json,
-            OutputFormat::Sarif,
-        ] {
+        for format in [OutputFormat::Human { color: true }, OutputFormat::Json, OutputFormat::Sarif] {
             let _ = render(&loaded.diagnostics, &loaded.sources, format);
         }
         let mut wire = loaded.wire;
@@ -171,30 +136,13 @@ fn any_text_is_survived_and_what_is_said_can_be_shown() {
 
 #[test]
 fn the_deepest_text_fits_a_small_stack() {
-    let text = format!(
-        "{}\"x\": 1{}",
-        "{\"a\": ".repeat(240) + "{",
-        "}".repeat(241)
-    );
+    let text = format!("{}\"x\": 1{}", "{\"a\": ".repeat(240) + "{", "}".repeat(241));
     let check = move || {
         for format in [Format::Yaml, Format::Json] {
-            let source = Source {
-                name: "t".to_owned(),
-                text: text.clone(),
-                format,
-            };
-            let loaded = load(
-                "google.protobuf.Struct",
-                vec![source],
-                LoadOptions::default(),
-            );
+            let source = Source { name: "t".to_owned(), text: text.clone(), format };
+            let loaded = load("google.protobuf.Struct", vec![source], LoadOptions::default());
             assert!(loaded.has_errors());
         }
     };
-    thread::Builder::new()
-        .stack_size(1 << 20)
-        .spawn(check)
-        .unwrap()
-        .join()
-        .unwrap();
+    thread::Builder::new().stack_size(1 << 20).spawn(check).unwrap().join().unwrap();
 }

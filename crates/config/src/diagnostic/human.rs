@@ -54,31 +54,10 @@ impl Paint {
     }
 }
 
-fn one(
-    out: &mut String,
-    diagnostic: &Diagnostic,
-    sources: &[Source],
-    paint: &Paint,
-) -> std::fmt::Result {
-    let Diagnostic {
-        severity,
-        code,
-        message,
-        path,
-        location,
-        help,
-    } = diagnostic;
-    let (mark, frame, bold, end) = (
-        paint.severity(*severity),
-        paint.frame(),
-        paint.bold(),
-        paint.end(),
-    );
-    writeln!(
-        out,
-        "{mark}{}[{code}]{end}{bold}: {message}{end}",
-        severity.word()
-    )?;
+fn one(out: &mut String, diagnostic: &Diagnostic, sources: &[Source], paint: &Paint) -> std::fmt::Result {
+    let Diagnostic { severity, code, message, path, location, help } = diagnostic;
+    let (mark, frame, bold, end) = (paint.severity(*severity), paint.frame(), paint.bold(), paint.end());
+    writeln!(out, "{mark}{}[{code}]{end}{bold}: {message}{end}", severity.word())?;
     let mut margin = 1;
     if let Some(location) = location
         && let Some(source) = source_of(location, sources)
@@ -104,22 +83,14 @@ fn snippet(
 ) -> std::fmt::Result {
     let (frame, end) = (paint.frame(), paint.end());
     let Location { line, column, .. } = location;
-    writeln!(
-        out,
-        "{frame}{:margin$}-->{end} {}:{line}:{column}",
-        "", source.name
-    )?;
+    writeln!(out, "{frame}{:margin$}-->{end} {}:{line}:{column}", "", source.name)?;
     let Some(shown) = Shown::of(location, &source.text) else {
         return Ok(());
     };
     writeln!(out, "{frame}{:margin$} |{end}", "")?;
     writeln!(out, "{frame}{line} |{end} {}", shown.text)?;
     let (indent, carets) = (&shown.indent, "^".repeat(shown.width));
-    writeln!(
-        out,
-        "{frame}{:margin$} |{end} {indent}{mark}{carets}{end}",
-        ""
-    )
+    writeln!(out, "{frame}{:margin$} |{end} {indent}{mark}{carets}{end}", "")
 }
 
 /// The line of a place, cut to what fits, with the text to indent the carets by.
@@ -133,16 +104,10 @@ impl Shown {
     fn of(location: &Location, text: &str) -> Option<Shown> {
         let at = location.span.start;
         let start = text.get(..at)?.rfind('\n').map_or(0, |newline| newline + 1);
-        let end = text
-            .get(at..)?
-            .find('\n')
-            .map_or(text.len(), |newline| at + newline);
+        let end = text.get(at..)?.find('\n').map_or(text.len(), |newline| at + newline);
         let line = text.get(start..end)?.trim_end();
         let before = line.get(..(at - start).min(line.len())).unwrap_or(line);
-        let marked = text
-            .get(at..location.span.end.min(end))
-            .unwrap_or_default()
-            .trim_end();
+        let marked = text.get(at..location.span.end.min(end)).unwrap_or_default().trim_end();
         let skip = before.chars().count().saturating_sub(WIDEST / 2);
         let cut = |text: &str| text.chars().skip(skip).take(WIDEST).collect::<String>();
         // Tabs stay tabs, so that the carets stand below whatever the terminal makes of them.

@@ -7,10 +7,7 @@ use super::{Diagnostic, source_of};
 use crate::text::Source;
 
 pub(super) fn render(diags: &[Diagnostic], sources: &[Source]) -> String {
-    let all: Vec<Value> = diags
-        .iter()
-        .map(|diagnostic| one(diagnostic, sources))
-        .collect();
+    let all: Vec<Value> = diags.iter().map(|diagnostic| one(diagnostic, sources)).collect();
     let mut text = format!("{:#}", Value::Array(all));
     text.push('\n');
     text

@@ -52,12 +52,7 @@ impl Location {
     pub(crate) fn new(file: u32, lines: &Lines, start: u32, end: u32) -> Self {
         let (line, column) = lines.position(start);
         let span = start as usize..end.max(start) as usize;
-        Self {
-            file,
-            line,
-            column,
-            span,
-        }
+        Self { file, line, column, span }
     }
 }
 
@@ -83,45 +78,25 @@ impl Diagnostic {
     #[must_use]
     pub fn error(code: &'static str, path: impl Into<String>, message: impl Into<String>) -> Self {
         let (message, path) = (message.into(), path.into());
-        Self {
-            severity: Severity::Error,
-            code,
-            message,
-            path,
-            location: None,
-            help: None,
-        }
+        Self { severity: Severity::Error, code, message, path, location: None, help: None }
     }
 
     /// A warning about a field; add a place with `located`.
     #[must_use]
-    pub fn warning(
-        code: &'static str,
-        path: impl Into<String>,
-        message: impl Into<String>,
-    ) -> Self {
-        Self {
-            severity: Severity::Warning,
-            ..Self::error(code, path, message)
-        }
+    pub fn warning(code: &'static str, path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, path, message) }
     }
 
     /// With the place that its path names.
     #[must_use]
     pub fn located(self, spans: &crate::SpanIndex) -> Self {
-        Self {
-            location: spans.locate(&self.path),
-            ..self
-        }
+        Self { location: spans.locate(&self.path), ..self }
     }
 
     /// With advice.
     #[must_use]
     pub fn with_help(self, help: impl Into<String>) -> Self {
-        Self {
-            help: Some(help.into()),
-            ..self
-        }
+        Self { help: Some(help.into()), ..self }
     }
 
     /// Whether it keeps the configuration from being used.

@@ -11,14 +11,8 @@ const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
 pub(super) fn render(diags: &[Diagnostic], sources: &[Source]) -> String {
     let codes: BTreeSet<&str> = diags.iter().map(|diagnostic| diagnostic.code).collect();
-    let rules: Vec<Value> = codes
-        .into_iter()
-        .map(|code| json!({ "id": code }))
-        .collect();
-    let results: Vec<Value> = diags
-        .iter()
-        .map(|diagnostic| result(diagnostic, sources))
-        .collect();
+    let rules: Vec<Value> = codes.into_iter().map(|code| json!({ "id": code })).collect();
+    let results: Vec<Value> = diags.iter().map(|diagnostic| result(diagnostic, sources)).collect();
     let log = json!({
         "$schema": SCHEMA,
         "version": "2.1.0",

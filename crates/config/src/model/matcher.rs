@@ -32,19 +32,14 @@ impl StringMatcher {
     pub fn matches(&self, text: &[u8]) -> bool {
         match self {
             Self::Exact(want, case) => equal(text, want.as_bytes(), *case),
-            Self::Prefix(want, case) => text
-                .get(..want.len())
-                .is_some_and(|head| equal(head, want.as_bytes(), *case)),
+            Self::Prefix(want, case) => text.get(..want.len()).is_some_and(|head| equal(head, want.as_bytes(), *case)),
             Self::Suffix(want, case) => text
                 .len()
                 .checked_sub(want.len())
                 .and_then(|at| text.get(at..))
                 .is_some_and(|tail| equal(tail, want.as_bytes(), *case)),
             Self::Contains(want, case) => {
-                want.is_empty()
-                    || text
-                        .windows(want.len())
-                        .any(|part| equal(part, want.as_bytes(), *case))
+                want.is_empty() || text.windows(want.len()).any(|part| equal(part, want.as_bytes(), *case))
             }
             Self::Regex(regex) => regex.is_match(text),
         }

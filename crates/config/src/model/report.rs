@@ -28,10 +28,7 @@ enum Step<'a> {
 impl<'a> Path<'a> {
     /// The start; `text` may be empty.
     pub(crate) fn root(text: &'a str) -> Self {
-        Self {
-            parent: None,
-            step: Step::Root(text),
-        }
+        Self { parent: None, step: Step::Root(text) }
     }
 
     /// A field of this message.
@@ -39,10 +36,7 @@ impl<'a> Path<'a> {
     where
         'a: 'b,
     {
-        Path {
-            parent: Some(self),
-            step: Step::Field(name),
-        }
+        Path { parent: Some(self), step: Step::Field(name) }
     }
 
     /// An element of a repeated field.
@@ -50,10 +44,7 @@ impl<'a> Path<'a> {
     where
         'a: 'b,
     {
-        Path {
-            parent: Some(self),
-            step: Step::Item(name, index),
-        }
+        Path { parent: Some(self), step: Step::Item(name, index) }
     }
 
     /// A value of a map field.
@@ -61,10 +52,7 @@ impl<'a> Path<'a> {
     where
         'a: 'b,
     {
-        Path {
-            parent: Some(self),
-            step: Step::Key(name, key),
-        }
+        Path { parent: Some(self), step: Step::Key(name, key) }
     }
 
     /// A value of this map or struct.
@@ -72,10 +60,7 @@ impl<'a> Path<'a> {
     where
         'a: 'b,
     {
-        Path {
-            parent: Some(self),
-            step: Step::Entry(key),
-        }
+        Path { parent: Some(self), step: Step::Entry(key) }
     }
 }
 
@@ -83,10 +68,7 @@ impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(parent) = self.parent {
             parent.fmt(f)?;
-            if !matches!(
-                (parent.step, self.step),
-                (Step::Root(""), _) | (_, Step::Entry(_))
-            ) {
+            if !matches!((parent.step, self.step), (Step::Root(""), _) | (_, Step::Entry(_))) {
                 f.write_str(".")?;
             }
         }
@@ -113,12 +95,7 @@ pub(crate) struct Report {
 
 impl Report {
     /// Adds an error: the configuration cannot be used.
-    pub(crate) fn error(
-        &mut self,
-        path: &Path<'_>,
-        code: &'static str,
-        message: impl Into<String>,
-    ) {
+    pub(crate) fn error(&mut self, path: &Path<'_>, code: &'static str, message: impl Into<String>) {
         self.add(Severity::Error, path, code, message.into(), None);
     }
 
@@ -130,13 +107,7 @@ impl Report {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        self.add(
-            Severity::Error,
-            path,
-            code,
-            message.into(),
-            Some(help.into()),
-        );
+        self.add(Severity::Error, path, code, message.into(), Some(help.into()));
     }
 
     /// Adds a warning: the configuration works, perhaps not as meant.
@@ -152,12 +123,7 @@ impl Report {
 
     /// Adds an error about something Envoy can do and nuncio cannot.
     pub(crate) fn unsupported(&mut self, path: &Path<'_>, what: impl fmt::Display) {
-        self.error_with(
-            path,
-            NOT_SUPPORTED_YET,
-            format!("{what} is not supported yet"),
-            COMPATIBILITY,
-        );
+        self.error_with(path, NOT_SUPPORTED_YET, format!("{what} is not supported yet"), COMPATIBILITY);
     }
 
     /// True when an error was added.
@@ -170,23 +136,9 @@ impl Report {
         self.diagnostics
     }
 
-    fn add(
-        &mut self,
-        severity: Severity,
-        path: &Path<'_>,
-        code: &'static str,
-        message: String,
-        help: Option<String>,
-    ) {
+    fn add(&mut self, severity: Severity, path: &Path<'_>, code: &'static str, message: String, help: Option<String>) {
         self.failed |= severity == Severity::Error;
-        self.diagnostics.push(Diagnostic {
-            severity,
-            code,
-            message,
-            path: path.to_string(),
-            location: None,
-            help,
-        });
+        self.diagnostics.push(Diagnostic { severity, code, message, path: path.to_string(), location: None, help });
     }
 }
 

@@ -228,10 +228,7 @@ impl Field {
 impl Oneof {
     fn at(index: u16) -> Oneof {
         let record = Record::of(Section::Oneofs, index);
-        Oneof {
-            name: table::name(record.long(0), record.short(4)),
-            required: record.short(6) != 0,
-        }
+        Oneof { name: table::name(record.long(0), record.short(4)), required: record.short(6) != 0 }
     }
 }
 
@@ -300,11 +297,7 @@ pub(crate) fn is_camel_of(written: &str, name: &str) -> bool {
             upper = true;
             continue;
         }
-        let expected = if upper {
-            byte.to_ascii_uppercase()
-        } else {
-            byte
-        };
+        let expected = if upper { byte.to_ascii_uppercase() } else { byte };
         upper = false;
         if written.next() != Some(expected) {
             return false;

@@ -70,9 +70,7 @@ pub(super) fn name(at: u32, length: u16) -> &'static str {
 pub(super) fn rules(at: u32) -> &'static [u8] {
     let at = HEADER + at as usize;
     let length = read(TABLES, at).map_or(0, u16::from_le_bytes);
-    TABLES
-        .get(at + 2..at + 2 + usize::from(length))
-        .unwrap_or_default()
+    TABLES.get(at + 2..at + 2 + usize::from(length)).unwrap_or_default()
 }
 
 fn long(at: usize) -> u32 {

@@ -15,17 +15,12 @@ fn messages_are_found_by_full_name_only() {
 #[test]
 fn fields_are_found_by_either_spelling_and_by_number() {
     let timeout = cluster().field_written("connect_timeout").unwrap();
-    assert_eq!(
-        cluster().field_written("connectTimeout").unwrap().id,
-        timeout.id
-    );
+    assert_eq!(cluster().field_written("connectTimeout").unwrap().id, timeout.id);
     assert_eq!(cluster().field_numbered(4).unwrap().id, timeout.id);
     assert!(cluster().field_written("connect_Timeout").is_none());
     assert!(cluster().field_written("CONNECT_TIMEOUT").is_none());
     assert!(timeout.rules().is_some());
-    let Kind::Message(duration) = timeout.kind else {
-        panic!("{timeout:?}")
-    };
+    let Kind::Message(duration) = timeout.kind else { panic!("{timeout:?}") };
     assert_eq!(duration.well_known(), Some(WellKnown::Duration));
 }
 
@@ -39,11 +34,7 @@ fn every_field_of_every_message_can_be_read_back() {
                 assert!(message.oneof(oneof).is_some(), "{}", message.name());
             }
             if let Kind::Enum(enumeration) = field.kind {
-                assert!(
-                    enumeration.values().next().is_some(),
-                    "{}",
-                    enumeration.name()
-                );
+                assert!(enumeration.values().next().is_some(), "{}", enumeration.name());
             }
         }
     }
@@ -52,10 +43,7 @@ fn every_field_of_every_message_can_be_read_back() {
 #[test]
 fn what_the_descriptor_set_lacks_is_added() {
     for name in ["xds.type.v3.TypedStruct", "udpa.type.v1.TypedStruct"] {
-        assert_eq!(
-            Message::named(name).unwrap().well_known(),
-            Some(WellKnown::TypedStruct)
-        );
+        assert_eq!(Message::named(name).unwrap().well_known(), Some(WellKnown::TypedStruct));
     }
     assert!(Message::named("xds.type.matcher.v3.CelMatcher").is_some());
 }
@@ -66,9 +54,7 @@ fn lengths_of_nested_messages_are_written_after_their_content() {
         let mut out = Vec::new();
         wire::put_nested(&mut out, 3, |out| out.resize(out.len() + length, 7));
         let mut reader = wire::Reader::new(&out);
-        let Some((3, wire::Wire::Bytes(bytes))) = reader.next() else {
-            panic!("{length}")
-        };
+        let Some((3, wire::Wire::Bytes(bytes))) = reader.next() else { panic!("{length}") };
         assert_eq!(bytes.len(), length);
         assert!(bytes.iter().all(|byte| *byte == 7));
         assert!(reader.next().is_none() && !reader.broken);

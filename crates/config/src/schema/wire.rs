@@ -18,10 +18,7 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            rest: bytes,
-            broken: false,
-        }
+        Self { rest: bytes, broken: false }
     }
 
     fn read(&mut self) -> Option<(u32, Wire<'a>)> {
@@ -100,11 +97,7 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
 
 /// Writes a length-delimited field whose content `write` appends. The length goes in afterwards,
 /// by moving the content up a few bytes, which is cheaper than a buffer per message.
-pub(crate) fn put_nested<R>(
-    out: &mut Vec<u8>,
-    number: u32,
-    write: impl FnOnce(&mut Vec<u8>) -> R,
-) -> R {
+pub(crate) fn put_nested<R>(out: &mut Vec<u8>, number: u32, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
     put_tag(out, number, WireType::Bytes);
     let start = out.len();
     out.push(0);

@@ -12,15 +12,8 @@ const FEW: usize = 16;
 
 /// What is open while reading.
 enum Frame {
-    List {
-        node: NodeId,
-        base: usize,
-    },
-    Map {
-        node: NodeId,
-        base: usize,
-        key: Option<Key>,
-    },
+    List { node: NodeId, base: usize },
+    Map { node: NodeId, base: usize, key: Option<Key> },
 }
 
 #[derive(Clone, Copy)]
@@ -80,20 +73,12 @@ impl<'a> Builder<'a> {
         for start in [start, start + 1] {
             let written = (start as usize)..(start as usize).saturating_add(text.len());
             if written.end <= end as usize && self.source.get(written) == Some(text) {
-                return Text {
-                    own: false,
-                    start,
-                    length,
-                };
+                return Text { own: false, start, length };
             }
         }
         let start = u32::try_from(self.tree.own.len()).unwrap_or(u32::MAX);
         self.tree.own.push_str(text);
-        Text {
-            own: true,
-            start,
-            length,
-        }
+        Text { own: true, start, length }
     }
 
     /// Adds a finished value where the reader is.
@@ -106,11 +91,7 @@ impl<'a> Builder<'a> {
     /// A text that belongs nowhere yet: an anchored key, which an alias may use as a value.
     pub(super) fn aside(&mut self, text: &str, place: (u32, u32)) -> NodeId {
         let value = Value::String(self.text(text, place));
-        self.push(Node {
-            value,
-            start: place.0,
-            end: place.1,
-        })
+        self.push(Node { value, start: place.0, end: place.1 })
     }
 
     fn push(&mut self, node: Node) -> NodeId {
@@ -125,18 +106,8 @@ impl<'a> Builder<'a> {
             None => self.tree.root = node,
             Some(Frame::List { .. }) => self.open_items.push(node),
             Some(Frame::Map { key, .. }) => {
-                if let Some(Key {
-                    number: Some(key),
-                    start,
-                    end,
-                }) = key.take()
-                {
-                    self.open_entries.push(Entry {
-                        key,
-                        start,
-                        end,
-                        value: node,
-                    });
+                if let Some(Key { number: Some(key), start, end }) = key.take() {
+                    self.open_entries.push(Entry { key, start, end, value: node });
                 }
             }
         }
@@ -144,20 +115,13 @@ impl<'a> Builder<'a> {
 
     pub(super) fn open_list(&mut self, span: (u32, u32)) -> NodeId {
         let node = self.value(Value::List { first: 0, count: 0 }, span);
-        self.frames.push(Frame::List {
-            node,
-            base: self.open_items.len(),
-        });
+        self.frames.push(Frame::List { node, base: self.open_items.len() });
         node
     }
 
     pub(super) fn open_map(&mut self, span: (u32, u32)) -> NodeId {
         let node = self.value(Value::Map { first: 0, count: 0 }, span);
-        self.frames.push(Frame::Map {
-            node,
-            base: self.open_entries.len(),
-            key: None,
-        });
+        self.frames.push(Frame::Map { node, base: self.open_entries.len(), key: None });
         node
     }
 
@@ -200,15 +164,8 @@ impl<'a> Builder<'a> {
         let mut last: FxHashMap<u32, Entry> = FxHashMap::default();
         for entry in entries {
             if let Some(first) = last.insert(entry.key, *entry) {
-                let Entry {
-                    key, start, end, ..
-                } = *entry;
-                self.tree.duplicates.push(Duplicate {
-                    key,
-                    start,
-                    end,
-                    first: first.start,
-                });
+                let Entry { key, start, end, .. } = *entry;
+                self.tree.duplicates.push(Duplicate { key, start, end, first: first.start });
             }
         }
         if self.last_wins {

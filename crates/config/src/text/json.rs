@@ -9,11 +9,7 @@ const DEEPEST: usize = 100;
 
 /// Reads a text that is one JSON value.
 pub(super) fn read(text: &str) -> Result<Tree, SyntaxError> {
-    let mut reader = Reader {
-        text,
-        at: 0,
-        builder: Builder::new(text, false),
-    };
+    let mut reader = Reader { text, at: 0, builder: Builder::new(text, false) };
     reader.value(0)?;
     reader.space();
     if reader.at < text.len() {
@@ -90,11 +86,7 @@ impl<'a> Reader<'a> {
 
     fn word(&mut self) -> Read<()> {
         let start = self.at;
-        for (word, value) in [
-            ("null", Value::Null),
-            ("true", Value::Bool(true)),
-            ("false", Value::Bool(false)),
-        ] {
+        for (word, value) in [("null", Value::Null), ("true", Value::Bool(true)), ("false", Value::Bool(false))] {
             if self.rest().starts_with(word) {
                 self.at += word.len();
                 let place = self.place(start);
@@ -172,10 +164,7 @@ impl<'a> Reader<'a> {
         if matches!(digits.as_bytes(), [b'0', b'0'..=b'9', ..]) {
             return Err(self.error("a number cannot have an extra leading zero"));
         }
-        let starts_well = digits
-            .bytes()
-            .next()
-            .is_some_and(|byte| byte.is_ascii_digit());
+        let starts_well = digits.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
         let finite = number.parse::<f64>().is_ok_and(f64::is_finite);
         if !starts_well || !finite || number.ends_with('.') {
             return Err(self.error(format_args!("invalid number `{number}`")));

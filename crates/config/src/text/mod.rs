@@ -34,21 +34,14 @@ pub(crate) struct SyntaxError {
 
 impl SyntaxError {
     fn new(at: usize, message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            help: None,
-            at,
-        }
+        Self { message: message.into(), help: None, at }
     }
 }
 
 /// Reads a source in its format.
 pub(crate) fn read(source: &Source) -> Result<Tree, SyntaxError> {
     if u32::try_from(source.text.len()).is_err() {
-        return Err(SyntaxError::new(
-            0,
-            "a configuration must be shorter than 4 GiB",
-        ));
+        return Err(SyntaxError::new(0, "a configuration must be shorter than 4 GiB"));
     }
     match source.format {
         Format::Yaml => yaml::read(&source.text),

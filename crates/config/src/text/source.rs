@@ -28,9 +28,7 @@ impl Format {
     /// supported yet.
     #[must_use]
     pub fn of_file(name: &str) -> Option<Format> {
-        let ending = Path::new(name)
-            .extension()
-            .and_then(|ending| ending.to_str());
+        let ending = Path::new(name).extension().and_then(|ending| ending.to_str());
         match ending.unwrap_or_default().to_ascii_lowercase().as_str() {
             "yaml" | "yml" => Some(Format::Yaml),
             "pb" | "pb_text" | "pb_length_delimited" => None,

@@ -35,9 +35,7 @@ fn list(builder: &mut Builder<'_>, bytes: &[u8], depth: usize) {
 fn value(builder: &mut Builder<'_>, bytes: &[u8], depth: usize) {
     let found = match Reader::new(bytes).last() {
         Some((2, Wire::Fixed64(bits))) => number(builder, f64::from_bits(bits)),
-        Some((3, Wire::Bytes(text))) => {
-            Value::String(builder.text(&String::from_utf8_lossy(text), NOWHERE))
-        }
+        Some((3, Wire::Bytes(text))) => Value::String(builder.text(&String::from_utf8_lossy(text), NOWHERE)),
         Some((4, Wire::Varint(value))) => Value::Bool(value != 0),
         Some((5, Wire::Bytes(bytes))) => return map(builder, bytes, depth),
         Some((6, Wire::Bytes(bytes))) => return list(builder, bytes, depth),

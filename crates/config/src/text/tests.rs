@@ -4,11 +4,7 @@ use super::{
 };
 
 fn source(text: &str, format: Format) -> Source {
-    Source {
-        name: "t".to_owned(),
-        text: text.to_owned(),
-        format,
-    }
+    Source { name: "t".to_owned(), text: text.to_owned(), format }
 }
 
 /// The tree as compact JSON-like text.
@@ -21,16 +17,11 @@ fn shown(text: &str, format: Format) -> Result<String, SyntaxError> {
             Value::Number(number) => format!("#{}", tree.text(number, text)),
             Value::String(string) => format!("{:?}", tree.text(string, text)),
             Value::List { .. } => {
-                let items: Vec<_> = tree
-                    .items(id)
-                    .iter()
-                    .map(|id| node(tree, *id, text))
-                    .collect();
+                let items: Vec<_> = tree.items(id).iter().map(|id| node(tree, *id, text)).collect();
                 format!("[{}]", items.join(","))
             }
             Value::Map { .. } => {
-                let entry =
-                    |e: &Entry| format!("{}:{}", tree.key(e.key), node(tree, e.value, text));
+                let entry = |e: &Entry| format!("{}:{}", tree.key(e.key), node(tree, e.value, text));
                 let entries: Vec<_> = tree.entries(id).iter().map(entry).collect();
                 format!("{{{}}}", entries.join(","))
             }
@@ -68,10 +59,7 @@ fn plain_scalars_convert_as_in_yaml_cpp() {
         ("2147483647", Scalar::Int(i32::MAX)),
         ("2147483648", Scalar::Text("2147483648".into())),
         ("0x100000000", Scalar::Text("4294967296".into())),
-        (
-            "18446744073709551615",
-            Scalar::Text("18446744073709551615".into()),
-        ),
+        ("18446744073709551615", Scalar::Text("18446744073709551615".into())),
         ("08", Scalar::Text("08".into())),
         ("0o7", Scalar::Text("0o7".into())),
         ("1_0", Scalar::Text("1_0".into())),
@@ -96,31 +84,17 @@ fn quotes_and_tags_decide_what_is_converted() {
         yaml("{a: 'yes', b: \"12\", c: !!str yes, d: ! yes, e: !foo \"12\", f: !!int \"10\"}"),
         r#"{a:"yes",b:"12",c:true,d:"yes",e:12,f:10}"#
     );
-    assert_eq!(
-        yaml("a: |\n  yes\nb: >-\n  12\nc: |\n  x"),
-        r#"{a:"yes\n",b:"12",c:"x"}"#
-    );
-    assert_eq!(
-        yaml("a: ~\nb:\nc: !!null ''\nd: !foo"),
-        r#"{a:null,b:null,c:"",d:""}"#
-    );
+    assert_eq!(yaml("a: |\n  yes\nb: >-\n  12\nc: |\n  x"), r#"{a:"yes\n",b:"12",c:"x"}"#);
+    assert_eq!(yaml("a: ~\nb:\nc: !!null ''\nd: !foo"), r#"{a:null,b:null,c:"",d:""}"#);
 }
 
 #[test]
 fn anchors_live_under_ignored_keys_and_merge_keys_are_ordinary() {
-    assert_eq!(
-        yaml("!ignore x: &a {b: 1}\nc: *a\nd: [*a]"),
-        "{c:{b:1},d:[{b:1}]}"
-    );
+    assert_eq!(yaml("!ignore x: &a {b: 1}\nc: *a\nd: [*a]"), "{c:{b:1},d:[{b:1}]}");
     assert_eq!(yaml("a: &a {b: 1}\nc: {<<: *a}"), "{a:{b:1},c:{<<:{b:1}}}");
     assert_eq!(yaml("&k a: 1\nb: *k"), r#"{a:1,b:"a"}"#);
     for endless in ["&a [*a]", "a: &a {b: *a}"] {
-        assert!(
-            shown(endless, Format::Yaml)
-                .unwrap_err()
-                .message
-                .contains("contain itself")
-        );
+        assert!(shown(endless, Format::Yaml).unwrap_err().message.contains("contain itself"));
     }
 }
 
@@ -164,10 +138,7 @@ fn yaml_that_is_no_mapping_or_broken_is_refused_where_it_breaks() {
 fn json_is_read_leniently() {
     for (text, expected) in [
         ("{'a': [1, 2,], b: {},}", "{a:[#1,#2],b:{}}"),
-        (
-            "{\"a\":\"\\u0041\\ud83d\\ude00\\/\\n\\'\"}",
-            r#"{a:"A😀/\n'"}"#,
-        ),
+        ("{\"a\":\"\\u0041\\ud83d\\ude00\\/\\n\\'\"}", r#"{a:"A😀/\n'"}"#),
         ("{\"a\":\"x\ty\"}", r#"{a:"x\ty"}"#),
         ("{\"a\":-1.5e3}", "{a:#-1.5e3}"),
         ("{\"a\":null,\"b\":true}", "{a:null,b:true}"),

@@ -101,11 +101,7 @@ impl Keys {
 
 impl Tree {
     pub(crate) fn node(&self, id: NodeId) -> Node {
-        let nothing = Node {
-            value: Value::Null,
-            start: 0,
-            end: 0,
-        };
+        let nothing = Node { value: Value::Null, start: 0, end: 0 };
         self.nodes.get(id as usize).copied().unwrap_or(nothing)
     }
 
@@ -138,25 +134,19 @@ impl Tree {
     pub(crate) fn text<'a>(&'a self, text: Text, source: &'a str) -> &'a str {
         let from = if text.own { &self.own } else { source };
         let start = text.start as usize;
-        from.get(start..start + text.length as usize)
-            .unwrap_or_default()
+        from.get(start..start + text.length as usize).unwrap_or_default()
     }
 
     /// The last entry with this key.
     pub(crate) fn entry(&self, map: NodeId, key: &str) -> Option<Entry> {
         let key = *self.keys.numbers.get(key)?;
-        self.entries(map)
-            .iter()
-            .rfind(|entry| entry.key == key)
-            .copied()
+        self.entries(map).iter().rfind(|entry| entry.key == key).copied()
     }
 
     /// The node's text as it stands in the source, for messages.
     pub(crate) fn written<'a>(&self, id: NodeId, source: &'a str) -> &'a str {
         let node = self.node(id);
-        source
-            .get(node.start as usize..node.end as usize)
-            .unwrap_or_default()
+        source.get(node.start as usize..node.end as usize).unwrap_or_default()
     }
 }
 

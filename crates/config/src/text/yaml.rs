@@ -17,10 +17,7 @@ const KEYS_ARE_SCALARS: &str = "a mapping key must be a scalar";
 
 /// Reads the first document of a text.
 pub(super) fn read(text: &str) -> Result<Tree, SyntaxError> {
-    let mut reader = Reader {
-        builder: Builder::new(text, true),
-        anchors: FxHashMap::default(),
-    };
+    let mut reader = Reader { builder: Builder::new(text, true), anchors: FxHashMap::default() };
     let options = options! {
         emit_comments: false,
         block_scalar_eof_without_line_feed: true,
@@ -39,20 +36,14 @@ pub(super) fn read(text: &str) -> Result<Tree, SyntaxError> {
         Value::Null => Err(SyntaxError::new(0, "the document is empty")),
         _ => Err(SyntaxError {
             help: Some("a colon that separates a key from its value needs a space after it"),
-            ..SyntaxError::new(
-                tree.node(tree.root).start as usize,
-                "the document is a single value, not a mapping",
-            )
+            ..SyntaxError::new(tree.node(tree.root).start as usize, "the document is a single value, not a mapping")
         }),
     }
 }
 
 fn scan_error(text: &str, error: &ScanError) -> SyntaxError {
     let at = error.marker().byte_offset().unwrap_or_default();
-    let line = text
-        .get(..at)
-        .and_then(|before| before.rsplit('\n').next())
-        .unwrap_or_default();
+    let line = text.get(..at).and_then(|before| before.rsplit('\n').next()).unwrap_or_default();
     let next = text.get(at..).and_then(|rest| rest.chars().next());
     let help = match next {
         Some('\t') => Some("YAML does not allow tabs for indentation; use spaces"),
@@ -62,10 +53,7 @@ fn scan_error(text: &str, error: &ScanError) -> SyntaxError {
         }
         _ => None,
     };
-    SyntaxError {
-        help,
-        ..SyntaxError::new(at, format!("invalid YAML: {}", error.info()))
-    }
+    SyntaxError { help, ..SyntaxError::new(at, format!("invalid YAML: {}", error.info())) }
 }
 
 struct Reader<'a> {
@@ -111,20 +99,12 @@ impl Reader<'_> {
         }
     }
 
-    fn scalar(
-        &mut self,
-        text: &str,
-        style: ScalarStyle,
-        tag: Option<&Tag>,
-        anchor: usize,
-        place: (u32, u32),
-    ) {
+    fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, anchor: usize, place: (u32, u32)) {
         let plain = style == ScalarStyle::Plain;
         let null = plain && tag.is_none() && scalar::is_null(text);
         if self.builder.wants_key() {
             let ignored = tag.is_some_and(|tag| is_tag(tag, "!ignore"));
-            self.builder
-                .key(if null { "null" } else { text }, ignored, place);
+            self.builder.key(if null { "null" } else { text }, ignored, place);
             if anchor != 0 {
                 let node = self.builder.aside(text, place);
                 self.anchor(anchor, node, Some(text.into()));
@@ -155,15 +135,10 @@ impl Reader<'_> {
             return Err(SyntaxError::new(at, "invalid YAML: unknown anchor"));
         };
         if self.builder.wants_key() {
-            let text = text
-                .as_ref()
-                .ok_or_else(|| SyntaxError::new(at, KEYS_ARE_SCALARS))?;
+            let text = text.as_ref().ok_or_else(|| SyntaxError::new(at, KEYS_ARE_SCALARS))?;
             self.builder.key(text, false, place);
         } else if self.builder.holds(*node) {
-            return Err(SyntaxError::new(
-                at,
-                "an anchored value cannot contain itself",
-            ));
+            return Err(SyntaxError::new(at, "an anchored value cannot contain itself"));
         } else {
             self.builder.attach(*node);
         }

@@ -17,10 +17,7 @@ impl Checker {
     /// A field that is set.
     pub(super) fn deprecated_field(&mut self, field: &Field) {
         if field.is_deprecated() {
-            self.deprecated(
-                field.is_disallowed(),
-                &format!("`{}` is deprecated", field.name()),
-            );
+            self.deprecated(field.is_disallowed(), &format!("`{}` is deprecated", field.name()));
         }
     }
 
@@ -38,11 +35,7 @@ impl Checker {
         let found = if !disallowed {
             Diagnostic::warning("deprecated-field", path, format!("{what} and will go away"))
         } else if self.before_runtime && self.anys == 0 {
-            Diagnostic::warning(
-                DISALLOWED,
-                path,
-                format!("{what} and not allowed elsewhere"),
-            )
+            Diagnostic::warning(DISALLOWED, path, format!("{what} and not allowed elsewhere"))
         } else {
             let text = format!("{what} and refused by default");
             Diagnostic::error(DISALLOWED, path, text).with_help(HELP)

@@ -50,17 +50,11 @@ impl Checker {
             }
         }
         if reader.broken {
-            self.error(
-                "malformed",
-                format!("the bytes are not a {}", message.name()),
-            );
+            self.error("malformed", format!("the bytes are not a {}", message.name()));
         }
         self.oneofs(message, &mut present);
         for field in message.fields() {
-            let mut values = present
-                .iter()
-                .filter(|(other, _)| other.id == field.id)
-                .peekable();
+            let mut values = present.iter().filter(|(other, _)| other.id == field.id).peekable();
             let is_enum = matches!(field.kind, Kind::Enum(_));
             if values.peek().is_none() && field.rules().is_none() && !is_enum {
                 continue;
@@ -76,13 +70,11 @@ impl Checker {
     fn unknown(&mut self, message: Message, number: u32) {
         let text = format!("{} has no field with the number {number}", message.name());
         let path = self.path.to_string();
-        self.found
-            .push(Diagnostic::warning("unknown-field", path, text));
+        self.found.push(Diagnostic::warning("unknown-field", path, text));
     }
 
     fn error(&mut self, code: &'static str, message: impl Into<String>) {
-        self.found
-            .push(Diagnostic::error(code, self.path.to_string(), message));
+        self.found.push(Diagnostic::error(code, self.path.to_string(), message));
     }
 
     fn judge(&mut self, verdict: Verdict) {
@@ -100,29 +92,18 @@ impl Checker {
                 last.insert(oneof, field.id);
             }
         }
-        present.retain(|(field, _)| {
-            field
-                .oneof()
-                .is_none_or(|oneof| last.get(&oneof) == Some(&field.id))
-        });
+        present.retain(|(field, _)| field.oneof().is_none_or(|oneof| last.get(&oneof) == Some(&field.id)));
         for (index, oneof) in (0u8..).zip(message.oneofs()) {
             if oneof.required && !last.contains_key(&index) {
-                let choices: Vec<&str> = message
-                    .fields()
-                    .filter(|field| field.oneof() == Some(index))
-                    .map(|field| field.name())
-                    .collect();
+                let choices: Vec<&str> =
+                    message.fields().filter(|field| field.oneof() == Some(index)).map(|field| field.name()).collect();
                 let what = match (self.path.len(), choices.len()) {
                     (0, _) => message.name().to_owned(),
                     _ => format!("`{}`", self.path.field()),
                 };
                 let text = match choices.as_slice() {
                     [only] => format!("{what} must set `{only}`"),
-                    _ => format!(
-                        "{what} must set one of {} ({})",
-                        oneof.name,
-                        choices.join(", ")
-                    ),
+                    _ => format!("{what} must set one of {} ({})", oneof.name, choices.join(", ")),
                 };
                 self.error(ONEOF_REQUIRED, text);
             }
@@ -160,13 +141,7 @@ impl Checker {
         }
     }
 
-    fn single_message(
-        &mut self,
-        message: Message,
-        rules: &Rules<'_>,
-        values: &[Wire<'_>],
-        is_choice: bool,
-    ) {
+    fn single_message(&mut self, message: Message, rules: &Rules<'_>, values: &[Wire<'_>], is_choice: bool) {
         let parts: Vec<&[u8]> = values.iter().filter_map(bytes).collect();
         match parts.as_slice() {
             [] if rules.required() && !is_choice => self.judge(Err("is required".to_owned())),
@@ -184,11 +159,7 @@ impl Checker {
             None => self.message(message, bytes),
             Some(WellKnown::Any) => self.any(rules, bytes),
             Some(WellKnown::Duration) => {
-                self.judge(
-                    rules
-                        .duration()
-                        .map_or(Ok(()), |rules| number::duration(rules, bytes)),
-                );
+                self.judge(rules.duration().map_or(Ok(()), |rules| number::duration(rules, bytes)));
             }
             Some(WellKnown::Wrapper) => self.wrapper(message, rules, bytes),
             Some(_) => {}
@@ -198,11 +169,7 @@ impl Checker {
     fn wrapper(&mut self, message: Message, rules: &Rules<'_>, bytes: &[u8]) {
         if let Some(field) = message.field_numbered(1) {
             let last = Reader::new(bytes).filter(|(number, _)| *number == 1).last();
-            self.scalar(
-                field.kind,
-                rules,
-                last.map_or(default(field.kind), |(_, wire)| wire),
-            );
+            self.scalar(field.kind, rules, last.map_or(default(field.kind), |(_, wire)| wire));
         }
     }
 
@@ -217,11 +184,7 @@ impl Checker {
             }
         }
         let url = String::from_utf8_lossy(url);
-        self.judge(
-            rules
-                .any()
-                .map_or(Ok(()), |rules| text::any_type(rules, &url)),
-        );
+        self.judge(rules.any().map_or(Ok(()), |rules| text::any_type(rules, &url)));
         let name = url.rsplit_once('/').map(|(_, name)| name);
         match name.and_then(Message::named) {
             Some(message) if message.well_known().is_none() => {
@@ -295,13 +258,7 @@ impl Checker {
             },
             (Body { kind: 15, rules }, Wire::Bytes(value)) => text::bytes(rules, value),
             (Body { kind: 13, rules }, Wire::Varint(value)) => number::boolean(rules, value != 0),
-            (
-                Body {
-                    kind: 1..=12,
-                    rules,
-                },
-                value,
-            ) => number::number(rules, kind, value),
+            (Body { kind: 1..=12, rules }, value) => number::number(rules, kind, value),
             _ => Ok(()),
         };
         self.judge(verdict);

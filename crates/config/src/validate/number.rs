@@ -50,9 +50,7 @@ impl Number {
 impl PartialOrd for Number {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
-            (Number::Whole(a), Number::Whole(b)) | (Number::Duration(a), Number::Duration(b)) => {
-                Some(a.cmp(b))
-            }
+            (Number::Whole(a), Number::Whole(b)) | (Number::Duration(a), Number::Duration(b)) => Some(a.cmp(b)),
             (Number::Float(a), Number::Float(b)) => a.partial_cmp(b),
             _ => None,
         }
@@ -67,11 +65,7 @@ impl fmt::Display for Number {
             Number::Duration(nanos) => {
                 let (sign, nanos) = (if *nanos < 0 { "-" } else { "" }, nanos.abs());
                 let text = format!("{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000);
-                write!(
-                    f,
-                    "{sign}{}s",
-                    text.trim_end_matches('0').trim_end_matches('.')
-                )
+                write!(f, "{sign}{}s", text.trim_end_matches('0').trim_end_matches('.'))
             }
         }
     }
@@ -131,10 +125,7 @@ impl Bounds {
         }
         self.range(value)?;
         if !self.among.is_empty() && !self.among.contains(&value) {
-            return Err(format!(
-                "must be in list {}, not {value}",
-                list(&self.among)
-            ));
+            return Err(format!("must be in list {}, not {value}", list(&self.among)));
         }
         if self.not_among.contains(&value) {
             return Err(format!("must not be in list {}", list(&self.not_among)));
@@ -143,19 +134,14 @@ impl Bounds {
     }
 
     fn range(&self, value: Number) -> Verdict {
-        let is_below =
-            |(bound, or_equal): (Number, bool)| value < bound || (or_equal && value == bound);
-        let is_above =
-            |(bound, or_equal): (Number, bool)| value > bound || (or_equal && value == bound);
+        let is_below = |(bound, or_equal): (Number, bool)| value < bound || (or_equal && value == bound);
+        let is_above = |(bound, or_equal): (Number, bool)| value > bound || (or_equal && value == bound);
         match (self.above, self.below) {
             (Some(above), Some(below)) if above.0 > below.0 => {
                 if is_above(above) || is_below(below) {
                     return Ok(());
                 }
-                Err(format!(
-                    "must be outside range {} to {}, not {value}",
-                    below.0, above.0
-                ))
+                Err(format!("must be outside range {} to {}, not {value}", below.0, above.0))
             }
             (Some(above), Some(below)) => {
                 if is_above(above) && is_below(below) {
@@ -163,24 +149,15 @@ impl Bounds {
                 }
                 let open = if above.1 { '[' } else { '(' };
                 let close = if below.1 { ']' } else { ')' };
-                Err(format!(
-                    "must be inside range {open}{}, {}{close}, not {value}",
-                    above.0, below.0
-                ))
+                Err(format!("must be inside range {open}{}, {}{close}, not {value}", above.0, below.0))
             }
             (Some(above), None) if !is_above(above) => {
                 let or_equal = if above.1 { " or equal to" } else { "" };
-                Err(format!(
-                    "must be greater than{or_equal} {}, not {value}",
-                    above.0
-                ))
+                Err(format!("must be greater than{or_equal} {}, not {value}", above.0))
             }
             (None, Some(below)) if !is_below(below) => {
                 let or_equal = if below.1 { " or equal to" } else { "" };
-                Err(format!(
-                    "must be less than{or_equal} {}, not {value}",
-                    below.0
-                ))
+                Err(format!("must be less than{or_equal} {}, not {value}", below.0))
             }
             _ => Ok(()),
         }
@@ -225,9 +202,7 @@ pub(super) fn enumeration(rules: &[u8], value: i32, defined: bool) -> Verdict {
         match number {
             1 if !same => return Err(format!("must equal {}", rule.cast_signed())),
             2 if rule != 0 && !defined => {
-                return Err(format!(
-                    "must be one of the defined enum values, not {value}"
-                ));
+                return Err(format!("must be one of the defined enum values, not {value}"));
             }
             3 => (among, exclusive) = (among || same, true),
             4 if same => return Err(format!("must not be in list [{value}]")),
@@ -235,9 +210,7 @@ pub(super) fn enumeration(rules: &[u8], value: i32, defined: bool) -> Verdict {
         }
     }
     if exclusive && !among {
-        return Err(format!(
-            "must be in the list of allowed values, not {value}"
-        ));
+        return Err(format!("must be in the list of allowed values, not {value}"));
     }
     Ok(())
 }

@@ -52,9 +52,7 @@ impl<'r> Rules<'r> {
     }
 
     fn of(&self, kind: u32) -> Option<&'r [u8]> {
-        self.typed
-            .filter(|body| body.kind == kind)
-            .map(|body| body.rules)
+        self.typed.filter(|body| body.kind == kind).map(|body| body.rules)
     }
 
     pub(super) fn duration(&self) -> Option<&'r [u8]> {
@@ -116,8 +114,7 @@ impl Repeated<'_> {
             return Ok(());
         }
         count(values.len(), self.least, self.most, "item(s)")?;
-        let twice =
-            |(at, value): (usize, &Wire<'_>)| values.get(..at).unwrap_or_default().contains(value);
+        let twice = |(at, value): (usize, &Wire<'_>)| values.get(..at).unwrap_or_default().contains(value);
         if self.unique && values.iter().enumerate().any(twice) {
             return Err("must contain unique items".to_owned());
         }
@@ -150,9 +147,7 @@ fn count(found: usize, least: u64, most: Option<u64>, what: &str) -> Verdict {
         return Err(format!("must contain at least {least} {what}"));
     }
     match most {
-        Some(most) if found > most => Err(format!(
-            "must contain no more than {most} {what}, not {found}"
-        )),
+        Some(most) if found > most => Err(format!("must contain no more than {most} {what}, not {found}")),
         _ => Ok(()),
     }
 }

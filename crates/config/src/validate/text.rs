@@ -14,9 +14,7 @@ impl Patterns {
     /// A pattern that this engine cannot compile rejects nothing.
     fn matches(&mut self, pattern: &[u8], text: &str) -> bool {
         if !self.0.contains_key(pattern) {
-            let compiled = std::str::from_utf8(pattern)
-                .ok()
-                .and_then(|p| Regex::new(p).ok());
+            let compiled = std::str::from_utf8(pattern).ok().and_then(|p| Regex::new(p).ok());
             self.0.insert(pattern.to_vec(), compiled);
         }
         let compiled = self.0.get(pattern).and_then(Option::as_ref);
@@ -106,11 +104,7 @@ fn parts(rule: u32, part: &[u8], text: &[u8]) -> Verdict {
         11 => (text != part, "not be"),
         _ => (!contains, "not contain"),
     };
-    if kept {
-        Ok(())
-    } else {
-        Err(format!("must {what} `{}`", lossy(part)))
-    }
+    if kept { Ok(()) } else { Err(format!("must {what} `{}`", lossy(part))) }
 }
 
 /// An `in` rule.

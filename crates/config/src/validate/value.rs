@@ -54,12 +54,8 @@ pub(super) fn unpacked<'a>(kind: Kind, values: &[Wire<'a>]) -> Vec<Wire<'a>> {
 
 fn unpack(like: Wire<'_>, packed: &mut &[u8]) -> Option<Wire<'static>> {
     Some(match like {
-        Wire::Fixed64(_) => {
-            Wire::Fixed64(u64::from_le_bytes(*packed.split_off(..8)?.first_chunk()?))
-        }
-        Wire::Fixed32(_) => {
-            Wire::Fixed32(u32::from_le_bytes(*packed.split_off(..4)?.first_chunk()?))
-        }
+        Wire::Fixed64(_) => Wire::Fixed64(u64::from_le_bytes(*packed.split_off(..8)?.first_chunk()?)),
+        Wire::Fixed32(_) => Wire::Fixed32(u32::from_le_bytes(*packed.split_off(..4)?.first_chunk()?)),
         _ => Wire::Varint(varint(packed)?),
     })
 }

@@ -67,10 +67,7 @@ impl Walker<'_> {
     }
 
     fn typed_struct(&mut self, out: &mut Vec<u8>, url: &str, message: Message, node: NodeId) {
-        let inner = self
-            .tree
-            .entry(node, "type_url")
-            .or_else(|| self.tree.entry(node, "typeUrl"));
+        let inner = self.tree.entry(node, "type_url").or_else(|| self.tree.entry(node, "typeUrl"));
         let inner = inner.and_then(|entry| match self.tree.node(entry.value).value {
             Value::String(text) => {
                 let url = self.tree.text(text, self.source);
@@ -96,19 +93,13 @@ impl Walker<'_> {
     }
 
     fn missing_type(&mut self, node: NodeId) {
-        let message = format!(
-            "`{}` needs an `@type` that says what it is",
-            self.path.field()
-        );
+        let message = format!("`{}` needs an `@type` that says what it is", self.path.field());
         let help = format!("\"@type\": {HOST}/envoy.…");
         self.error(Mistake::new("missing-type", message).with_help(help), node);
     }
 
     fn bad_type(&mut self, message: impl Into<String>, help: Option<String>, node: NodeId) {
-        let mistake = Mistake {
-            help,
-            ..Mistake::new("unknown-type", message)
-        };
+        let mistake = Mistake { help, ..Mistake::new("unknown-type", message) };
         self.error(mistake, node);
     }
 

@@ -32,13 +32,7 @@ impl<'a> Walker<'a> {
     }
 
     /// A mapping of fields. `skip` is a key that is no field (`@type`).
-    pub(super) fn fields(
-        &mut self,
-        out: &mut Vec<u8>,
-        message: Message,
-        node: NodeId,
-        skip: Option<&str>,
-    ) {
+    pub(super) fn fields(&mut self, out: &mut Vec<u8>, message: Message, node: NodeId, skip: Option<&str>) {
         if !matches!(self.tree.node(node).value, Value::Map { .. }) {
             let expected = format!("a mapping of the fields of {}", short(message.name()));
             return self.mismatch(&expected, node);
@@ -62,56 +56,33 @@ impl<'a> Walker<'a> {
 
     fn field_of(&mut self, message: Message, key: u32) -> Option<Field> {
         let tree = self.tree;
-        *self
-            .known
-            .entry((message, key))
-            .or_insert_with(|| message.field_written(tree.key(key)))
+        *self.known.entry((message, key)).or_insert_with(|| message.field_written(tree.key(key)))
     }
 
     /// Whether this entry is the camelCase twin of another: then the other counts.
-    fn is_repeated_otherwise(
-        &mut self,
-        message: Message,
-        entries: &[Entry],
-        entry: &Entry,
-        field: &Field,
-    ) -> bool {
+    fn is_repeated_otherwise(&mut self, message: Message, entries: &[Entry], entry: &Entry, field: &Field) -> bool {
         let key = self.tree.key(entry.key);
         if key == field.name() {
             return false;
         }
-        let twin = entries
-            .iter()
-            .find(|other| self.tree.key(other.key) == field.name());
+        let twin = entries.iter().find(|other| self.tree.key(other.key) == field.name());
         if twin.is_some() {
             let name = field.name();
-            let message = format!(
-                "`{key}` and `{name}` are the same field of {}; only `{name}` counts",
-                short(message.name())
-            );
+            let message =
+                format!("`{key}` and `{name}` are the same field of {}; only `{name}` counts", short(message.name()));
             let mistake = Mistake::new("duplicate-key", message);
             self.report(Severity::Warning, mistake, (entry.start, entry.end));
         }
         twin.is_some()
     }
 
-    fn field(
-        &mut self,
-        out: &mut Vec<u8>,
-        message: Message,
-        field: &Field,
-        entry: &Entry,
-        chosen: &mut Chosen,
-    ) {
+    fn field(&mut self, out: &mut Vec<u8>, message: Message, field: &Field, entry: &Entry, chosen: &mut Chosen) {
         let node = entry.value;
         if self.tree.node(node).value == Value::Null && !takes_null(field) {
             return;
         }
         if let Some(oneof) = field.oneof() {
-            match chosen
-                .iter()
-                .find(|(other, first)| *other == oneof && first.id != field.id)
-            {
+            match chosen.iter().find(|(other, first)| *other == oneof && first.id != field.id) {
                 Some((_, first)) => return self.second_choice(message, field, first, entry),
                 None => chosen.push((oneof, *field)),
             }
@@ -147,11 +118,7 @@ impl<'a> Walker<'a> {
             None if key == "<<" => Some("Envoy does not know YAML merge keys".to_owned()),
             None => suggest::fields(message),
         };
-        let severity = if self.options.allow_unknown_fields {
-            Severity::Warning
-        } else {
-            Severity::Error
-        };
+        let severity = if self.options.allow_unknown_fields { Severity::Warning } else { Severity::Error };
         let failed = self.failed.len();
         self.report(severity, mistake, (entry.start, entry.end));
         // Not the message failed, but probably the field that was meant.
@@ -177,10 +144,7 @@ impl<'a> Walker<'a> {
     fn list(&mut self, out: &mut Vec<u8>, field: &Field, node: NodeId, index: &mut usize) {
         if !matches!(self.tree.node(node).value, Value::List { .. }) {
             let name = field.name();
-            let text = format!(
-                "`{name}` is a list; {} is taken as its only element",
-                self.describe(node)
-            );
+            let text = format!("`{name}` is a list; {} is taken as its only element", self.describe(node));
             self.warn(Mistake::new("single-value", text), node);
             return self.single(out, field, node);
         }
@@ -209,18 +173,13 @@ impl<'a> Walker<'a> {
     }
 
     fn null_element(&mut self, node: NodeId) {
-        let text = format!(
-            "an empty element of `{}` is the default value",
-            self.path.field()
-        );
+        let text = format!("an empty element of `{}` is the default value", self.path.field());
         let mistake = Mistake::new("null-element", text);
         self.warn(mistake.with_help("remove it or give it a value"), node);
     }
 
     fn map(&mut self, out: &mut Vec<u8>, field: &Field, entry_type: Message, node: NodeId) {
-        let (Value::Map { .. }, Some((key, value))) =
-            (self.tree.node(node).value, entry_type.entry())
-        else {
+        let (Value::Map { .. }, Some((key, value))) = (self.tree.node(node).value, entry_type.entry()) else {
             return self.mismatch("a mapping", node);
         };
         for entry in self.tree.entries(node) {
@@ -243,11 +202,8 @@ impl<'a> Walker<'a> {
     /// JSON may give a field twice, but not a map's key.
     pub(super) fn is_first_in_map(&mut self, map: NodeId, entry: &Entry) -> bool {
         let key = self.tree.key(entry.key);
-        let first = self.tree.duplicates.is_empty()
-            || self
-                .tree
-                .entry(map, key)
-                .is_none_or(|last| last.start == entry.start);
+        let first =
+            self.tree.duplicates.is_empty() || self.tree.entry(map, key).is_none_or(|last| last.start == entry.start);
         if !first {
             let text = format!("the key `{key}` comes twice in one map");
             let mistake = Mistake::new("duplicate-key", text);
@@ -292,19 +248,12 @@ fn takes_lists(field: &Field) -> bool {
     let Kind::Message(message) = field.kind else {
         return false;
     };
-    matches!(
-        message.well_known(),
-        Some(WellKnown::Value | WellKnown::ListValue)
-    )
+    matches!(message.well_known(), Some(WellKnown::Value | WellKnown::ListValue))
 }
 
 /// A type's name without its package: `Cluster.LbPolicy`.
 pub(super) fn short(name: &str) -> &str {
     let is_type = |part: &&str| part.starts_with(|first: char| first.is_ascii_uppercase());
-    let start: usize = name
-        .split('.')
-        .take_while(|part| !is_type(part))
-        .map(|p| p.len() + 1)
-        .sum();
+    let start: usize = name.split('.').take_while(|part| !is_type(part)).map(|p| p.len() + 1).sum();
     name.get(start..).unwrap_or(name)
 }

@@ -14,13 +14,7 @@ use crate::{
 };
 
 impl Walker<'_> {
-    pub(super) fn well_known(
-        &mut self,
-        out: &mut Vec<u8>,
-        well_known: WellKnown,
-        message: Message,
-        node: NodeId,
-    ) {
+    pub(super) fn well_known(&mut self, out: &mut Vec<u8>, well_known: WellKnown, message: Message, node: NodeId) {
         let is_map = matches!(self.tree.node(node).value, Value::Map { .. });
         match well_known {
             WellKnown::Any => self.any(out, node),
@@ -39,12 +33,7 @@ impl Walker<'_> {
         }
     }
 
-    fn time(
-        &mut self,
-        out: &mut Vec<u8>,
-        node: NodeId,
-        parse: fn(&str) -> Result<time::Parts, time::Problem>,
-    ) {
+    fn time(&mut self, out: &mut Vec<u8>, node: NodeId, parse: fn(&str) -> Result<time::Parts, time::Problem>) {
         let written = match self.tree.node(node).value {
             Value::String(text) => self.tree.text(text, self.source),
             _ => self.tree.written(node, self.source),
@@ -63,11 +52,7 @@ impl Walker<'_> {
                 let message = match is_text {
                     true => format!("`{name}` is not {}: {}", problem.what, self.describe(node)),
                     false => {
-                        format!(
-                            "`{name}` must be {}, not {}",
-                            problem.what,
-                            self.describe(node)
-                        )
+                        format!("`{name}` must be {}, not {}", problem.what, self.describe(node))
                     }
                 };
                 let mistake = Mistake::new(problem.code, message).with_help(problem.help);
@@ -124,12 +109,7 @@ impl Walker<'_> {
             }
             Value::Int(value) => number(f64::from(value)),
             Value::Number(text) => {
-                number(
-                    self.tree
-                        .text(text, self.source)
-                        .parse()
-                        .unwrap_or_default(),
-                );
+                number(self.tree.text(text, self.source).parse().unwrap_or_default());
             }
             Value::String(text) => {
                 put_bytes(out, 3, self.tree.text(text, self.source).as_bytes());

@@ -69,16 +69,8 @@ pub(crate) fn walk(
     let mut wire = Vec::with_capacity(source.text.len() / 2);
     walker.message(&mut wire, message, tree.root);
     walker.duplicates();
-    let Walker {
-        diagnostics,
-        failed,
-        ..
-    } = walker;
-    Outcome {
-        wire,
-        diagnostics,
-        failed,
-    }
+    let Walker { diagnostics, failed, .. } = walker;
+    Outcome { wire, diagnostics, failed }
 }
 
 struct Walker<'a> {
@@ -109,18 +101,11 @@ struct Mistake {
 
 impl Mistake {
     fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            help: None,
-        }
+        Self { code, message: message.into(), help: None }
     }
 
     fn with_help(self, help: impl Into<String>) -> Self {
-        Self {
-            help: Some(help.into()),
-            ..self
-        }
+        Self { help: Some(help.into()), ..self }
     }
 }
 
@@ -130,24 +115,13 @@ impl Walker<'_> {
     }
 
     fn report(&mut self, severity: Severity, mistake: Mistake, span: (u32, u32)) {
-        let Mistake {
-            code,
-            message,
-            help,
-        } = mistake;
+        let Mistake { code, message, help } = mistake;
         let path = self.path.to_string();
         if severity == Severity::Error {
             self.failed.push(path.clone());
         }
         let location = self.location(span);
-        self.diagnostics.push(Diagnostic {
-            severity,
-            code,
-            message,
-            path,
-            location,
-            help,
-        });
+        self.diagnostics.push(Diagnostic { severity, code, message, path, location, help });
     }
 
     /// An error about the value of the current field.
@@ -176,11 +150,7 @@ impl Walker<'_> {
 
     /// A value of the wrong kind.
     fn mismatch(&mut self, expected: &str, node: NodeId) {
-        let message = format!(
-            "`{}` must be {expected}, not {}",
-            self.path.field(),
-            self.describe(node)
-        );
+        let message = format!("`{}` must be {expected}, not {}", self.path.field(), self.describe(node));
         self.error(Mistake::new("wrong-type", message), node);
     }
 
@@ -228,11 +198,7 @@ impl Walker<'_> {
         for duplicate in &self.tree.duplicates {
             let (line, _) = self.tree.lines.position(duplicate.first);
             let key = self.tree.key(duplicate.key);
-            let effect = if self.merges {
-                "both are merged"
-            } else {
-                "only the last one counts"
-            };
+            let effect = if self.merges { "both are merged" } else { "only the last one counts" };
             let message = format!("the key `{key}` is on line {line} too; {effect}");
             self.diagnostics.push(Diagnostic {
                 location: self.location((duplicate.start, duplicate.end)),

@@ -25,11 +25,7 @@ pub(super) fn integer(text: &str, least: i128, most: i128) -> Result<i128, Probl
             value as i128
         }
     };
-    if (least..=most).contains(&value) {
-        Ok(value)
-    } else {
-        Err(Problem::OutOfRange)
-    }
+    if (least..=most).contains(&value) { Ok(value) } else { Err(Problem::OutOfRange) }
 }
 
 fn whole(text: &str) -> Option<i128> {
@@ -38,9 +34,7 @@ fn whole(text: &str) -> Option<i128> {
         b'+' => (false, text.get(1..)?),
         _ => (false, text),
     };
-    let hex = digits
-        .strip_prefix("0x")
-        .or_else(|| digits.strip_prefix("0X"));
+    let hex = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X"));
     let (digits, radix) = hex.map_or((digits, 10), |hex| (hex, 16));
     if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;

@@ -31,9 +31,7 @@ impl Walker<'_> {
     fn written_scalar(&self, node: NodeId) -> Option<String> {
         match self.tree.node(node).value {
             Value::Int(value) => Some(value.to_string()),
-            Value::Number(text) | Value::String(text) => {
-                Some(self.tree.text(text, self.source).to_owned())
-            }
+            Value::Number(text) | Value::String(text) => Some(self.tree.text(text, self.source).to_owned()),
             _ => None,
         }
     }
@@ -45,11 +43,7 @@ impl Walker<'_> {
             }
             Value::Bool(_) | Value::Int(_) | Value::Number(_) => {
                 let written = self.tree.written(node, self.source);
-                let message = format!(
-                    "`{}` must be a text, not {}",
-                    self.path.field(),
-                    self.describe(node)
-                );
+                let message = format!("`{}` must be a text, not {}", self.path.field(), self.describe(node));
                 let help = format!("quote it: \"{written}\"");
                 self.error(Mistake::new("wrong-type", message).with_help(help), node);
             }
@@ -101,9 +95,7 @@ impl Walker<'_> {
     }
 
     fn float(&mut self, out: &mut Vec<u8>, number: u32, kind: Kind, node: NodeId) {
-        let value = self
-            .written_scalar(node)
-            .and_then(|written| number::float(&written));
+        let value = self.written_scalar(node).and_then(|written| number::float(&written));
         match value {
             Some(value) if kind == Kind::Float => {
                 put_tag(out, number, WireType::Fixed32);
@@ -117,13 +109,7 @@ impl Walker<'_> {
         }
     }
 
-    fn enumeration(
-        &mut self,
-        out: &mut Vec<u8>,
-        number: u32,
-        enumeration: Enumeration,
-        node: NodeId,
-    ) {
+    fn enumeration(&mut self, out: &mut Vec<u8>, number: u32, enumeration: Enumeration, node: NodeId) {
         let Some(written) = self.written_scalar(node) else {
             return self.mismatch(&format!("a value of {}", short(enumeration.name())), node);
         };
@@ -143,17 +129,9 @@ impl Walker<'_> {
         let name = short(enumeration.name());
         let message = format!("{name} has no value {}", super::excerpt(written));
         let help = suggest::enum_value(enumeration, written);
-        let severity = if self.options.allow_unknown_fields {
-            Severity::Warning
-        } else {
-            Severity::Error
-        };
+        let severity = if self.options.allow_unknown_fields { Severity::Warning } else { Severity::Error };
         let span = self.span(node);
-        self.report(
-            severity,
-            Mistake::new("unknown-enum-value", message).with_help(help),
-            span,
-        );
+        self.report(severity, Mistake::new("unknown-enum-value", message).with_help(help), span);
     }
 }
 

@@ -3,11 +3,8 @@
 use crate::schema::{Enumeration, Message};
 
 /// Names that people write for another one that is not near it in letters.
-const ALSO_KNOWN_AS: [(&str, &str); 3] = [
-    ("config", "typed_config"),
-    ("tls_context", "transport_socket"),
-    ("hosts", "load_assignment"),
-];
+const ALSO_KNOWN_AS: [(&str, &str); 3] =
+    [("config", "typed_config"), ("tls_context", "transport_socket"), ("hosts", "load_assignment")];
 
 /// The field that was probably meant by `written`.
 pub(super) fn field(message: Message, written: &str) -> Option<&'static str> {
@@ -20,10 +17,8 @@ pub(super) fn field(message: Message, written: &str) -> Option<&'static str> {
     let names = || message.fields().map(|field| field.name());
     nearest(&written, names()).or_else(|| {
         // `port` for `port_value`: only when one field alone goes on from it.
-        let mut longer = names().filter(|name| {
-            name.strip_prefix(written.as_str())
-                .is_some_and(|rest| rest.starts_with('_'))
-        });
+        let mut longer =
+            names().filter(|name| name.strip_prefix(written.as_str()).is_some_and(|rest| rest.starts_with('_')));
         let first = longer.next()?;
         longer.next().is_none().then_some(first)
     })
@@ -32,11 +27,7 @@ pub(super) fn field(message: Message, written: &str) -> Option<&'static str> {
 /// All fields, when there are few.
 pub(super) fn fields(message: Message) -> Option<String> {
     const FEW: usize = 12;
-    let names: Vec<&str> = message
-        .fields()
-        .take(FEW + 1)
-        .map(|field| field.name())
-        .collect();
+    let names: Vec<&str> = message.fields().take(FEW + 1).map(|field| field.name()).collect();
     match names.len() {
         0 => Some("it has no fields at all".to_owned()),
         1..=FEW => Some(format!("its fields are {}", quoted(&names))),
@@ -66,10 +57,7 @@ pub(super) fn enum_value(enumeration: Enumeration, written: &str) -> String {
     match nearest(&upper, names.iter().copied()) {
         Some(guess) => format!("did you mean {guess}?"),
         None if names.len() <= FEW => format!("it is one of {}", names.join(", ")),
-        None => format!(
-            "it is one of {}, …",
-            names.get(..FEW).unwrap_or_default().join(", ")
-        ),
+        None => format!("it is one of {}, …", names.get(..FEW).unwrap_or_default().join(", ")),
     }
 }
 

@@ -5,11 +5,7 @@ const BOOTSTRAP: &str = "envoy.config.bootstrap.v3.Bootstrap";
 const CLUSTER: &str = "envoy.config.cluster.v3.Cluster";
 
 fn source(text: &str) -> Source {
-    Source {
-        name: "t.yaml".to_owned(),
-        text: text.to_owned(),
-        format: Format::Yaml,
-    }
+    Source { name: "t.yaml".to_owned(), text: text.to_owned(), format: Format::Yaml }
 }
 
 fn loaded(message: &str, text: &str) -> Loaded {
@@ -22,11 +18,7 @@ fn said(text: &str) -> Vec<String> {
         let place = found.location.as_ref().unwrap();
         format!("{}:{} {}", place.line, place.column, found.code)
     };
-    loaded(CLUSTER, text)
-        .diagnostics
-        .iter()
-        .map(place)
-        .collect()
+    loaded(CLUSTER, text).diagnostics.iter().map(place).collect()
 }
 
 fn helps(text: &str) -> Vec<String> {
@@ -86,29 +78,11 @@ transport_socket:
 
 #[test]
 fn spellings_of_the_same_value_give_the_same_bytes() {
-    same(
-        "{name: c, connectTimeout: 1s}",
-        "{name: c, connect_timeout: 1.000s}",
-    );
-    same(
-        "{name: c, connect_timeout: {seconds: 1, nanos: 0}}",
-        "{name: c, connect_timeout: 1s}",
-    );
+    same("{name: c, connectTimeout: 1s}", "{name: c, connect_timeout: 1.000s}");
+    same("{name: c, connect_timeout: {seconds: 1, nanos: 0}}", "{name: c, connect_timeout: 1s}");
     same("{name: c, lb_policy: ring_hash}", "{name: c, lb_policy: 2}");
-    same(
-        "{name: c, lb_policy: \"2\"}",
-        "{name: c, lb_policy: RING_HASH}",
-    );
-    for ten in [
-        "\"10\"",
-        "10.0",
-        "1e1",
-        "0xa",
-        "\"0x0A\"",
-        "012",
-        "+10",
-        "{value: 10}",
-    ] {
+    same("{name: c, lb_policy: \"2\"}", "{name: c, lb_policy: RING_HASH}");
+    for ten in ["\"10\"", "10.0", "1e1", "0xa", "\"0x0A\"", "012", "+10", "{value: 10}"] {
         let text = format!("{{name: c, per_connection_buffer_limit_bytes: {ten}}}");
         same(&text, "{name: c, per_connection_buffer_limit_bytes: 10}");
     }
@@ -116,15 +90,9 @@ fn spellings_of_the_same_value_give_the_same_bytes() {
         let text = format!("{{name: c, ignore_health_on_host_removal: {yes}}}");
         same(&text, "{name: c, ignore_health_on_host_removal: true}");
     }
-    same(
-        "{name: c, health_checks: null, circuit_breakers: ~}",
-        "{name: c}",
-    );
+    same("{name: c, health_checks: null, circuit_breakers: ~}", "{name: c}");
     same("{name: c, health_checks: [[]]}", "{name: c}");
-    same(
-        "{name: c, filters: {name: f}}",
-        "{name: c, filters: [{name: f}]}",
-    );
+    same("{name: c, filters: {name: f}}", "{name: c, filters: [{name: f}]}");
 }
 
 #[test]
@@ -132,18 +100,9 @@ fn leniency_is_warned_about() {
     for (text, expected) in [
         ("{name: c, filters: {name: f}}", "1:20 single-value"),
         ("{name: a, name: c}", "1:11 duplicate-key"),
-        (
-            "{name: c, connect_timeout: 1s, connectTimeout: 2s}",
-            "1:32 duplicate-key",
-        ),
-        (
-            "{name: c, http2_protocol_options: {}}",
-            "1:11 deprecated-field",
-        ),
-        (
-            "{name: c, load_assignment: {cluster_name: c, endpoints: [~]}}",
-            "1:58 null-element",
-        ),
+        ("{name: c, connect_timeout: 1s, connectTimeout: 2s}", "1:32 duplicate-key"),
+        ("{name: c, http2_protocol_options: {}}", "1:11 deprecated-field"),
+        ("{name: c, load_assignment: {cluster_name: c, endpoints: [~]}}", "1:58 null-element"),
         ("{name: c, health_checks: [[]]}", "1:27 nested-list"),
     ] {
         assert_eq!(said(text), [expected], "{text}");
@@ -174,9 +133,7 @@ fn what_could_not_be_read_is_not_called_missing() {
 #[test]
 fn an_any_holds_the_message_that_its_type_names() {
     let tls = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
-    let direct = format!(
-        "{{name: c, transport_socket: {{name: t, typed_config: {{sni: a, '@type': {tls}}}}}}}"
-    );
+    let direct = format!("{{name: c, transport_socket: {{name: t, typed_config: {{sni: a, '@type': {tls}}}}}}}");
     for kind in ["xds.type.v3", "udpa.type.v1"] {
         let wrapped = format!(
             "{{name: c, transport_socket: {{name: t, typed_config: {{\
@@ -185,13 +142,7 @@ fn an_any_holds_the_message_that_its_type_names() {
         );
         same(&wrapped, &direct);
     }
-    for broken in [
-        "{sni: a}",
-        "{'@type': /x}",
-        "{'@type': x}",
-        "{'@type': 5}",
-        "[]",
-    ] {
+    for broken in ["{sni: a}", "{'@type': /x}", "{'@type': x}", "{'@type': 5}", "[]"] {
         let text = format!("{{name: c, transport_socket: {{name: t, typed_config: {broken}}}}}");
         assert_eq!(said(&text).len(), 1, "{text}");
     }
@@ -271,10 +222,7 @@ fn base64_comes_in_either_alphabet_with_or_without_padding() {
 
 #[test]
 fn unknown_things_may_be_allowed() {
-    let options = LoadOptions {
-        allow_unknown_fields: true,
-        ..LoadOptions::default()
-    };
+    let options = LoadOptions { allow_unknown_fields: true, ..LoadOptions::default() };
     let text = "{name: c, nope: 1, lb_policy: NOPE}";
     let loaded = load(CLUSTER, vec![source(text)], options);
     assert_eq!(loaded.diagnostics.len(), 2);
@@ -283,14 +231,9 @@ fn unknown_things_may_be_allowed() {
 
 #[test]
 fn a_second_text_is_merged_over_the_first_and_both_are_found() {
-    let first =
-        "node: {id: a, cluster: c}\nstatic_resources:\n  clusters:\n  - name: x\n  - name: v\n";
+    let first = "node: {id: a, cluster: c}\nstatic_resources:\n  clusters:\n  - name: x\n  - name: v\n";
     let second = "node: {id: b}\nstatic_resources: {clusters: [{name: 5}, {name: z}]}\n";
-    let loaded = load(
-        BOOTSTRAP,
-        vec![source(first), source(second)],
-        LoadOptions::default(),
-    );
+    let loaded = load(BOOTSTRAP, vec![source(first), source(second)], LoadOptions::default());
     let place = |path: &str| {
         let place = loaded.spans.locate(path).unwrap();
         (place.file, place.line, place.column)
@@ -302,10 +245,7 @@ fn a_second_text_is_merged_over_the_first_and_both_are_found() {
     assert_eq!(place("static_resources.clusters[3].name"), (1, 2, 49));
     assert_eq!(loaded.diagnostics.len(), 1, "{:?}", loaded.diagnostics);
     assert_eq!(loaded.diagnostics[0].location.as_ref().unwrap().file, 1);
-    assert_eq!(
-        loaded.diagnostics[0].path,
-        "static_resources.clusters[2].name"
-    );
+    assert_eq!(loaded.diagnostics[0].path, "static_resources.clusters[2].name");
 }
 
 #[test]
@@ -328,37 +268,19 @@ typed_extension_protocol_options:
     assert_eq!(place("name"), (1, 7));
     assert_eq!(place("connect_timeout"), (2, 17));
     assert_eq!(place("load_assignment.cluster_name"), (4, 16));
-    assert_eq!(
-        place("load_assignment.endpoints[0].lb_endpoints[0].endpoint"),
-        (6, 5)
-    );
+    assert_eq!(place("load_assignment.endpoints[0].lb_endpoints[0].endpoint"), (6, 5));
     assert_eq!(place("load_assignment.policy.nothing"), (3, 1));
     assert_eq!(place("typed_extension_protocol_options[\"a.b\"]"), (8, 3));
-    assert_eq!(
-        place("typed_extension_protocol_options[\"a.b\"].x.y"),
-        (8, 78)
-    );
+    assert_eq!(place("typed_extension_protocol_options[\"a.b\"].x.y"), (8, 78));
     assert_eq!(place("nothing"), (1, 1));
     assert_eq!(place(""), (1, 1));
 }
 
 #[test]
 fn endless_nesting_and_alias_bombs_are_refused() {
-    let deep = format!(
-        "{}any_match: true{}",
-        "not_match: {".repeat(150),
-        "}".repeat(150)
-    );
-    let found = loaded(
-        "envoy.config.common.matcher.v3.MatchPredicate",
-        &format!("{{{deep}}}"),
-    );
-    assert!(
-        found
-            .diagnostics
-            .iter()
-            .any(|found| found.code == "too-deep")
-    );
+    let deep = format!("{}any_match: true{}", "not_match: {".repeat(150), "}".repeat(150));
+    let found = loaded("envoy.config.common.matcher.v3.MatchPredicate", &format!("{{{deep}}}"));
+    assert!(found.diagnostics.iter().any(|found| found.code == "too-deep"));
     let mut bomb = "a0: &a0 {x: 1}\n".to_owned();
     for level in 1..12 {
         let before = level - 1;
@@ -366,11 +288,6 @@ fn endless_nesting_and_alias_bombs_are_refused() {
         bomb += &format!("a{level}: &a{level} [{list}]\n");
     }
     let found = loaded("google.protobuf.Struct", &bomb);
-    assert!(
-        found
-            .diagnostics
-            .iter()
-            .any(|found| found.code == "too-large")
-    );
+    assert!(found.diagnostics.iter().any(|found| found.code == "too-large"));
     assert!(found.diagnostics.len() < 5);
 }

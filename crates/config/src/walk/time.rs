@@ -20,11 +20,7 @@ const MOST_SECONDS: i64 = 315_576_000_000;
 
 /// `[-]digits[.1-9 digits]s`.
 pub(super) fn duration(text: &str) -> Result<Parts, Problem> {
-    exact_duration(text).ok_or_else(|| Problem {
-        code: "bad-duration",
-        what: "a duration",
-        help: duration_help(text),
-    })
+    exact_duration(text).ok_or_else(|| Problem { code: "bad-duration", what: "a duration", help: duration_help(text) })
 }
 
 fn exact_duration(text: &str) -> Option<Parts> {
@@ -42,10 +38,7 @@ fn exact_duration(text: &str) -> Option<Parts> {
         Some(fraction) => nanos(fraction)?,
         None => 0,
     };
-    let parts = Parts {
-        seconds: sign * seconds,
-        nanos: nanos * if sign < 0 { -1 } else { 1 },
-    };
+    let parts = Parts { seconds: sign * seconds, nanos: nanos * if sign < 0 { -1 } else { 1 } };
     (seconds <= MOST_SECONDS).then_some(parts)
 }
 
@@ -62,9 +55,7 @@ fn nanos(fraction: &str) -> Option<i32> {
 
 /// Proposes the right spelling of `1ms`, `5m`, `1h`, `10`.
 fn duration_help(text: &str) -> String {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(end).unwrap_or((text, ""));
     let seconds = match unit.trim() {
         "" | "s" | "sec" | "second" | "seconds" => 1.0,
@@ -110,16 +101,11 @@ fn exact_timestamp(text: &str) -> Option<Parts> {
         && minute < 60
         && second < 60;
     let seconds = days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
-    in_range.then_some(Parts {
-        seconds: seconds - offset(zone)?,
-        nanos: fraction,
-    })
+    in_range.then_some(Parts { seconds: seconds - offset(zone)?, nanos: fraction })
 }
 
 fn three(text: &str, separator: char) -> Option<(i64, i64, i64)> {
-    let mut parts = text
-        .split(separator)
-        .map(|part| digits(part)?.parse::<i64>().ok());
+    let mut parts = text.split(separator).map(|part| digits(part)?.parse::<i64>().ok());
     let three = (parts.next()??, parts.next()??, parts.next()??);
     parts.next().is_none().then_some(three)
 }
@@ -133,8 +119,7 @@ fn offset(zone: &str) -> Option<i64> {
         None => (1, zone.strip_prefix('+')?),
     };
     let (hours, minutes) = zone.split_once(':')?;
-    let (hours, minutes): (i64, i64) =
-        (digits(hours)?.parse().ok()?, digits(minutes)?.parse().ok()?);
+    let (hours, minutes): (i64, i64) = (digits(hours)?.parse().ok()?, digits(minutes)?.parse().ok()?);
     Some(sign * (hours * 3_600 + minutes * 60))
 }
 

@@ -13,9 +13,8 @@ mod plain;
 mod tests;
 
 pub use command::{
-    CertTime, Coalesced, Command, DurationPoint, FilterStateForm, GrpcStatusForm, HeaderKey,
-    HeaderSource, LocalAddress, MetadataSource, PathQuery, PathSource, Precision, ServerNameSource,
-    Side, TimeSource, XfccKey,
+    CertTime, Coalesced, Command, DurationPoint, FilterStateForm, GrpcStatusForm, HeaderKey, HeaderSource,
+    LocalAddress, MetadataSource, PathQuery, PathSource, Precision, ServerNameSource, Side, TimeSource, XfccKey,
 };
 pub use plain::Plain;
 
@@ -93,11 +92,7 @@ impl Format {
             if !literal.is_empty() {
                 parts.push(Part::Literal(std::mem::take(&mut literal)));
             }
-            parts.push(Part::Operator(Operator::parse(
-                spelled.name,
-                spelled.parameter,
-                spelled.length,
-            )?));
+            parts.push(Part::Operator(Operator::parse(spelled.name, spelled.parameter, spelled.length)?));
             rest = spelled.rest;
         }
         literal.push_str(rest);
@@ -126,28 +121,18 @@ impl Format {
 }
 
 impl Operator {
-    fn parse(
-        name: &str,
-        parameter: Option<&str>,
-        length: Option<usize>,
-    ) -> Result<Self, FormatError> {
+    fn parse(name: &str, parameter: Option<&str>, length: Option<usize>) -> Result<Self, FormatError> {
         if let Some(plain) = Plain::from_name(name) {
             if parameter.is_some_and(|parameter| !parameter.is_empty()) || length.is_some() {
                 return Err(FormatError::NoParameters(name.to_owned()));
             }
-            return Ok(Self {
-                command: Command::Plain(plain),
-                max_length: None,
-            });
+            return Ok(Self { command: Command::Plain(plain), max_length: None });
         }
         let command = Command::parse(name, parameter.unwrap_or_default())?;
         if length.is_some() && !command.takes_length() {
             return Err(FormatError::NoLength(name.to_owned()));
         }
-        Ok(Self {
-            command,
-            max_length: length,
-        })
+        Ok(Self { command, max_length: length })
     }
 }
 
@@ -163,30 +148,19 @@ impl<'t> Spelled<'t> {
     /// Reads `%NAME%`, `%NAME(parameter)%`, `%NAME:3%` or `%NAME(parameter):3%` off the start.
     fn read(text: &'t str) -> Option<Self> {
         let body = text.strip_prefix('%')?;
-        let end =
-            body.find(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'))?;
+        let end = body.find(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'))?;
         if end == 0 {
             return None;
         }
         let (name, tail) = body.split_at(end);
         let Some(inner) = tail.strip_prefix('(') else {
             let (length, rest) = ending(tail)?;
-            return Some(Self {
-                name,
-                parameter: None,
-                length,
-                rest,
-            });
+            return Some(Self { name, parameter: None, length, rest });
         };
         // A parameter may hold parentheses: it ends at the first one that an operator's end follows.
         inner.match_indices(')').find_map(|(at, _)| {
             let (length, rest) = ending(inner.get(at + 1..)?)?;
-            Some(Self {
-                name,
-                parameter: inner.get(..at),
-                length,
-                rest,
-            })
+            Some(Self { name, parameter: inner.get(..at), length, rest })
         })
     }
 }

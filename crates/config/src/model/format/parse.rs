@@ -6,9 +6,8 @@
 use http::HeaderName;
 
 use super::{
-    CertTime, Coalesced, Command, DurationPoint, FilterStateForm, FormatError, GrpcStatusForm,
-    HeaderKey, HeaderSource, LocalAddress, MetadataSource, PathQuery, PathSource, Precision,
-    ServerNameSource, Side, TimeSource, XfccKey,
+    CertTime, Coalesced, Command, DurationPoint, FilterStateForm, FormatError, GrpcStatusForm, HeaderKey, HeaderSource,
+    LocalAddress, MetadataSource, PathQuery, PathSource, Precision, ServerNameSource, Side, TimeSource, XfccKey,
 };
 
 impl Command {
@@ -16,20 +15,9 @@ impl Command {
     pub(super) fn parse(name: &str, parameter: &str) -> Result<Self, FormatError> {
         let call = Call { name, parameter };
         let text = || (!parameter.is_empty()).then(|| parameter.to_owned());
-        let time = |source, local| Self::Time {
-            source,
-            local,
-            format: text(),
-        };
-        let certificate = |side, time| Self::CertificateTime {
-            side,
-            time,
-            format: text(),
-        };
-        let address = |address| Self::AddressWithoutPort {
-            address,
-            mask: parameter.parse().ok(),
-        };
+        let time = |source, local| Self::Time { source, local, format: text() };
+        let certificate = |side, time| Self::CertificateTime { side, time, format: text() };
+        let address = |address| Self::AddressWithoutPort { address, mask: parameter.parse().ok() };
         Ok(match name {
             "REQ" => call.header(HeaderSource::Request)?,
             "RESP" => call.header(HeaderSource::Response)?,
@@ -43,26 +31,18 @@ impl Command {
             "UPSTREAM_PEER_CERT_V_START" => certificate(Side::Upstream, CertTime::Start),
             "UPSTREAM_PEER_CERT_V_END" => certificate(Side::Upstream, CertTime::End),
             "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => address(LocalAddress::DownstreamRemote),
-            "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT" => {
-                address(LocalAddress::DownstreamDirectRemote)
-            }
+            "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT" => address(LocalAddress::DownstreamDirectRemote),
             "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => address(LocalAddress::DownstreamLocal),
-            "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT" => {
-                address(LocalAddress::DownstreamDirectLocal)
-            }
+            "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT" => address(LocalAddress::DownstreamDirectLocal),
             "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => address(LocalAddress::UpstreamLocal),
             "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => address(LocalAddress::UpstreamRemote),
             "COMMON_DURATION" => call.common_duration()?,
-            "RESPONSE_CODE_DETAILS" => Self::ResponseCodeDetails {
-                allow_whitespace: parameter == "ALLOW_WHITESPACES",
-            },
+            "RESPONSE_CODE_DETAILS" => Self::ResponseCodeDetails { allow_whitespace: parameter == "ALLOW_WHITESPACES" },
             "GRPC_STATUS" => call.grpc_status()?,
             "REQUESTED_SERVER_NAME" => call.server_name()?,
             "PATH" => call.path()?,
             "QUERY_PARAM" => Self::QueryParam(call.required()?.to_owned()),
-            "QUERY_PARAMS" => Self::QueryParams {
-                decoded: call.query_params()?,
-            },
+            "QUERY_PARAMS" => Self::QueryParams { decoded: call.query_params()? },
             "DYNAMIC_METADATA" => call.metadata(MetadataSource::Dynamic, call.required()?),
             "CLUSTER_METADATA" => call.metadata(MetadataSource::Cluster, call.required()?),
             "UPSTREAM_METADATA" => call.metadata(MetadataSource::UpstreamHost, call.required()?),
@@ -103,19 +83,11 @@ impl<'t> Call<'t> {
     fn header(&self, source: HeaderSource) -> Result<Command, FormatError> {
         let mut names = self.required()?.split('?');
         let name = self.header_key(names.next().unwrap_or_default())?;
-        let alternative = names
-            .next()
-            .filter(|n| !n.is_empty())
-            .map(|n| self.header_key(n))
-            .transpose()?;
+        let alternative = names.next().filter(|n| !n.is_empty()).map(|n| self.header_key(n)).transpose()?;
         if names.next().is_some() {
             return Err(self.bad("only one alternative header may follow a `?`"));
         }
-        Ok(Command::Header {
-            source,
-            name,
-            alternative,
-        })
+        Ok(Command::Header { source, name, alternative })
     }
 
     fn header_key(&self, name: &str) -> Result<HeaderKey, FormatError> {
@@ -128,19 +100,15 @@ impl<'t> Call<'t> {
             ":status" => HeaderKey::Status,
             pseudo if pseudo.is_empty() || pseudo.starts_with(':') => HeaderKey::Unknown(lower),
             plain => HeaderKey::Name(
-                HeaderName::try_from(plain)
-                    .map_err(|_| self.bad(format!("`{name}` is not a header name")))?,
+                HeaderName::try_from(plain).map_err(|_| self.bad(format!("`{name}` is not a header name")))?,
             ),
         })
     }
 
     fn common_duration(&self) -> Result<Command, FormatError> {
         let mut parts = self.required()?.split(':');
-        let (Some(from), Some(to), precision, None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(self
-                .bad("it is `from:to` or `from:to:precision`, such as `DS_RX_BEG:DS_TX_END:ms`"));
+        let (Some(from), Some(to), precision, None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+            return Err(self.bad("it is `from:to` or `from:to:precision`, such as `DS_RX_BEG:DS_TX_END:ms`"));
         };
         let precision = match precision {
             None | Some("ms") => Precision::Milliseconds,
@@ -148,11 +116,7 @@ impl<'t> Call<'t> {
             Some("ns") => Precision::Nanoseconds,
             Some(_) => return Err(self.bad("the precision is `ms`, `us` or `ns`")),
         };
-        Ok(Command::CommonDuration {
-            from: DurationPoint::named(from),
-            to: DurationPoint::named(to),
-            precision,
-        })
+        Ok(Command::CommonDuration { from: DurationPoint::named(from), to: DurationPoint::named(to), precision })
     }
 
     fn grpc_status(&self) -> Result<Command, FormatError> {
@@ -167,10 +131,7 @@ impl<'t> Call<'t> {
     /// The first two of the words between colons; Envoy reads no further.
     fn two_choices(&self) -> (&'t str, &'t str) {
         let mut words = self.parameter.split(':');
-        (
-            words.next().unwrap_or_default(),
-            words.next().unwrap_or_default(),
-        )
+        (words.next().unwrap_or_default(), words.next().unwrap_or_default())
     }
 
     fn server_name(&self) -> Result<Command, FormatError> {
@@ -217,18 +178,11 @@ impl<'t> Call<'t> {
     fn metadata(&self, source: MetadataSource, path: &str) -> Command {
         let mut keys = path.split(':').map(str::to_owned);
         let namespace = keys.next().unwrap_or_default();
-        Command::Metadata {
-            source,
-            namespace,
-            path: keys.collect(),
-        }
+        Command::Metadata { source, namespace, path: keys.collect() }
     }
 
     fn any_metadata(&self) -> Result<Command, FormatError> {
-        let (source, path) = self
-            .parameter
-            .split_once(':')
-            .unwrap_or((self.parameter, ""));
+        let (source, path) = self.parameter.split_once(':').unwrap_or((self.parameter, ""));
         let source = match source {
             "DYNAMIC" => MetadataSource::Dynamic,
             "CLUSTER" => MetadataSource::Cluster,
@@ -249,60 +203,39 @@ impl<'t> Call<'t> {
 
     fn filter_state(&self, upstream: bool) -> Result<Command, FormatError> {
         let mut parts = self.required()?.splitn(3, ':');
-        let key = parts
-            .next()
-            .filter(|key| !key.is_empty())
-            .map(str::to_owned);
+        let key = parts.next().filter(|key| !key.is_empty()).map(str::to_owned);
         let key = key.ok_or_else(|| self.bad("the key is empty"))?;
         let form = match (parts.next(), parts.next()) {
             (None | Some("TYPED"), None) => FilterStateForm::Typed,
             (Some("PLAIN"), None) => FilterStateForm::Plain,
-            (Some("FIELD"), Some(field)) if !field.is_empty() => {
-                FilterStateForm::Field(field.to_owned())
-            }
+            (Some("FIELD"), Some(field)) if !field.is_empty() => FilterStateForm::Field(field.to_owned()),
             _ => return Err(self.bad("after the key stands `PLAIN`, `TYPED` or `FIELD:name`")),
         };
-        Ok(Command::FilterState {
-            upstream,
-            key,
-            form,
-        })
+        Ok(Command::FilterState { upstream, key, form })
     }
 
     fn xfcc(&self) -> Result<Command, FormatError> {
-        Ok(Command::XfccValue(
-            match self.required()?.to_ascii_lowercase().as_str() {
-                "by" => XfccKey::By,
-                "hash" => XfccKey::Hash,
-                "cert" => XfccKey::Cert,
-                "chain" => XfccKey::Chain,
-                "subject" => XfccKey::Subject,
-                "uri" => XfccKey::Uri,
-                "dns" => XfccKey::Dns,
-                _ => {
-                    return Err(
-                        self.bad("it is `by`, `hash`, `cert`, `chain`, `subject`, `uri` or `dns`")
-                    );
-                }
-            },
-        ))
+        Ok(Command::XfccValue(match self.required()?.to_ascii_lowercase().as_str() {
+            "by" => XfccKey::By,
+            "hash" => XfccKey::Hash,
+            "cert" => XfccKey::Cert,
+            "chain" => XfccKey::Chain,
+            "subject" => XfccKey::Subject,
+            "uri" => XfccKey::Uri,
+            "dns" => XfccKey::Dns,
+            _ => {
+                return Err(self.bad("it is `by`, `hash`, `cert`, `chain`, `subject`, `uri` or `dns`"));
+            }
+        }))
     }
 
     fn coalesce(&self) -> Result<Command, FormatError> {
-        let config: serde_json::Value = serde_json::from_str(self.required()?)
-            .map_err(|e| self.bad(format!("it is not JSON ({e})")))?;
-        let Some(operators) = config
-            .get("operators")
-            .and_then(|o| o.as_array())
-            .filter(|o| !o.is_empty())
-        else {
+        let config: serde_json::Value =
+            serde_json::from_str(self.required()?).map_err(|e| self.bad(format!("it is not JSON ({e})")))?;
+        let Some(operators) = config.get("operators").and_then(|o| o.as_array()).filter(|o| !o.is_empty()) else {
             return Err(self.bad("it has to hold an array `operators`"));
         };
-        operators
-            .iter()
-            .map(|entry| self.coalesced(entry))
-            .collect::<Result<_, _>>()
-            .map(Command::Coalesce)
+        operators.iter().map(|entry| self.coalesced(entry)).collect::<Result<_, _>>().map(Command::Coalesce)
     }
 
     fn coalesced(&self, entry: &serde_json::Value) -> Result<Coalesced, FormatError> {
@@ -314,11 +247,7 @@ impl<'t> Call<'t> {
             return Err(self.bad("an operator is a name or an object with `command`"));
         };
         let length = entry.get("max_length").and_then(serde_json::Value::as_u64);
-        super::Operator::parse(
-            name,
-            field("param"),
-            length.and_then(|n| usize::try_from(n).ok()),
-        )
+        super::Operator::parse(name, field("param"), length.and_then(|n| usize::try_from(n).ok()))
     }
 }
 

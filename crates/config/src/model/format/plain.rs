@@ -164,24 +164,8 @@ impl Plain {
     /// what belongs to TLS, tracing, virtual clusters and transport-level statistics.
     pub fn is_always_absent(self) -> bool {
         let name = self.name();
-        let tls = [
-            "_SAN",
-            "_SUBJECT",
-            "_ISSUER",
-            "_CERT",
-            "_SERIAL",
-            "_SERIALS",
-            "_SERVER_NAME",
-        ];
-        let parts = [
-            "_TLS_",
-            "TLS_JA",
-            "_FINGERPRINT",
-            "RETRANSMITTED",
-            "_ENDPOINT_ID",
-            "_TRACE",
-            "ROUTE_RESOLUTION",
-        ];
+        let tls = ["_SAN", "_SUBJECT", "_ISSUER", "_CERT", "_SERIAL", "_SERIALS", "_SERVER_NAME"];
+        let parts = ["_TLS_", "TLS_JA", "_FINGERPRINT", "RETRANSMITTED", "_ENDPOINT_ID", "_TRACE", "ROUTE_RESOLUTION"];
         tls.iter().any(|end| name.ends_with(end))
             || parts.iter().any(|part| name.contains(part))
             || matches!(

@@ -6,10 +6,7 @@ const VERDICTS: &str = include_str!("operators.tsv");
 #[test]
 fn every_spelling_gets_the_verdict_that_envoy_gives() {
     let mut wrong = Vec::new();
-    let rows: Vec<_> = VERDICTS
-        .lines()
-        .filter_map(|line| line.split_once('\t'))
-        .collect();
+    let rows: Vec<_> = VERDICTS.lines().filter_map(|line| line.split_once('\t')).collect();
     for (spelling, verdict) in &rows {
         let parsed = Format::parse(&format!("%{spelling}%"));
         if parsed.is_ok() != (*verdict == "ok") {
@@ -52,11 +49,7 @@ fn whole_formats_get_the_verdict_that_envoy_gives() {
         "%RESPONSE_CODE_DETAILS(X)%",
         "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(24)%",
     ] {
-        assert!(
-            Format::parse(accepted).is_ok(),
-            "{accepted}: {:?}",
-            Format::parse(accepted)
-        );
+        assert!(Format::parse(accepted).is_ok(), "{accepted}: {:?}", Format::parse(accepted));
     }
     for refused in [
         "%",
@@ -89,11 +82,7 @@ fn whole_formats_get_the_verdict_that_envoy_gives() {
         "%XFCC_VALUE(foo)%",
         "%GRPC_STATUS(X)%",
     ] {
-        assert!(
-            Format::parse(refused).is_err(),
-            "{refused}: {:?}",
-            Format::parse(refused)
-        );
+        assert!(Format::parse(refused).is_err(), "{refused}: {:?}", Format::parse(refused));
     }
 }
 
@@ -110,15 +99,9 @@ fn a_format_comes_apart_into_literals_and_operators() {
         format.parts,
         [
             Part::Literal("50% ".into()),
-            Part::Operator(Operator {
-                command: header,
-                max_length: Some(7)
-            }),
+            Part::Operator(Operator { command: header, max_length: Some(7) }),
             Part::Literal(" [".into()),
-            Part::Operator(Operator {
-                command: Command::Plain(Plain::RouteName),
-                max_length: None
-            }),
+            Part::Operator(Operator { command: Command::Plain(Plain::RouteName), max_length: None }),
             Part::Literal("]".into()),
         ]
     );
@@ -135,10 +118,7 @@ fn text_without_operators_is_a_literal() {
 fn an_error_says_what_would_be_right() {
     let message = |text: &str| Format::parse(text).unwrap_err().to_string();
     assert_eq!(message("a %NOSUCH%"), "unknown operator `NOSUCH`");
-    assert_eq!(
-        message("5% off"),
-        "no valid operator at byte 1 (write `%%` for a percent sign)"
-    );
+    assert_eq!(message("5% off"), "no valid operator at byte 1 (write `%%` for a percent sign)");
     assert_eq!(message("%REQ%"), "`REQ` needs a parameter: `%REQ(...)%`");
     assert_eq!(
         message("%GRPC_STATUS(X)%"),
@@ -155,28 +135,13 @@ fn names_and_plain_commands_are_each_others_inverse() {
 
 #[test]
 fn what_belongs_to_tls_and_tracing_is_known_to_be_absent() {
-    let absent = |text: &str| {
-        Format::parse(text)
-            .unwrap()
-            .operators()
-            .all(|o| o.command.is_always_absent())
-    };
-    for text in [
-        "%DOWNSTREAM_PEER_URI_SAN%",
-        "%TRACE_ID%",
-        "%DOWNSTREAM_TLS_VERSION%",
-        "%CEL(a)%",
-        "%TLS_JA3_FINGERPRINT%",
-    ] {
+    let absent = |text: &str| Format::parse(text).unwrap().operators().all(|o| o.command.is_always_absent());
+    for text in
+        ["%DOWNSTREAM_PEER_URI_SAN%", "%TRACE_ID%", "%DOWNSTREAM_TLS_VERSION%", "%CEL(a)%", "%TLS_JA3_FINGERPRINT%"]
+    {
         assert!(absent(text), "{text}");
     }
-    for text in [
-        "%REQ(a)%",
-        "%DURATION%",
-        "%UPSTREAM_HOST%",
-        "%REQUESTED_SERVER_NAME%",
-        "%PROTOCOL%",
-    ] {
+    for text in ["%REQ(a)%", "%DURATION%", "%UPSTREAM_HOST%", "%REQUESTED_SERVER_NAME%", "%PROTOCOL%"] {
         assert!(!absent(text), "{text}");
     }
 }

@@ -27,58 +27,33 @@ const STDERR: &str = "envoy.extensions.access_loggers.stream.v3.StderrAccessLog"
 
 impl Context<'_> {
     /// A list of access logs; unusable ones are reported and left out.
-    pub(super) fn access_logs(
-        &mut self,
-        path: &Path<'_>,
-        field: &str,
-        list: Vec<pb::AccessLog>,
-    ) -> Vec<AccessLog> {
+    pub(super) fn access_logs(&mut self, path: &Path<'_>, field: &str, list: Vec<pb::AccessLog>) -> Vec<AccessLog> {
         let each = list.into_iter().enumerate();
-        each.filter_map(|(index, log)| self.access_log(&path.item(field, index), log))
-            .collect()
+        each.filter_map(|(index, log)| self.access_log(&path.item(field, index), log)).collect()
     }
 
     fn access_log(&mut self, path: &Path<'_>, log: pb::AccessLog) -> Option<AccessLog> {
-        let config = log
-            .config_type
-            .map(|pb::access_log::ConfigType::TypedConfig(any)| any);
-        let kind = config
-            .as_ref()
-            .map(extension::type_name)
-            .unwrap_or_default();
-        let value = config
-            .as_ref()
-            .map(|any: &Any| any.value.as_slice())
-            .unwrap_or_default();
+        let config = log.config_type.map(|pb::access_log::ConfigType::TypedConfig(any)| any);
+        let kind = config.as_ref().map(extension::type_name).unwrap_or_default();
+        let value = config.as_ref().map(|any: &Any| any.value.as_slice()).unwrap_or_default();
         let below = path.field("typed_config");
         let (sink, format) = match kind {
             FILE => self.file(&below, value)?,
             STDOUT => {
                 let message: StdoutAccessLog = self.decode(&below, value)?;
-                let format = message
-                    .access_log_format
-                    .map(|stdout_access_log::AccessLogFormat::LogFormat(format)| format);
-                (
-                    LogSink::Stdout,
-                    self.log_format(&below.field("log_format"), format)?,
-                )
+                let format =
+                    message.access_log_format.map(|stdout_access_log::AccessLogFormat::LogFormat(format)| format);
+                (LogSink::Stdout, self.log_format(&below.field("log_format"), format)?)
             }
             STDERR => {
                 let message: StderrAccessLog = self.decode(&below, value)?;
-                let format = message
-                    .access_log_format
-                    .map(|stderr_access_log::AccessLogFormat::LogFormat(format)| format);
-                (
-                    LogSink::Stderr,
-                    self.log_format(&below.field("log_format"), format)?,
-                )
+                let format =
+                    message.access_log_format.map(|stderr_access_log::AccessLogFormat::LogFormat(format)| format);
+                (LogSink::Stderr, self.log_format(&below.field("log_format"), format)?)
             }
             _ => {
-                let built = &[
-                    "envoy.access_loggers.file",
-                    "envoy.access_loggers.stdout",
-                    "envoy.access_loggers.stderr",
-                ];
+                let built =
+                    &["envoy.access_loggers.file", "envoy.access_loggers.stdout", "envoy.access_loggers.stderr"];
                 self.unknown_extension(path, "access log", &log.name, config.as_ref(), built);
                 return None;
             }
@@ -93,28 +68,20 @@ impl Context<'_> {
             None => Some(LogFormat::Default),
             // An empty text is no format, as in Envoy.
             Some(AccessLogFormat::Format(text)) if text.is_empty() => Some(LogFormat::Default),
-            Some(AccessLogFormat::Format(text)) => {
-                self.text_log(&path.field("format"), text, false)
-            }
+            Some(AccessLogFormat::Format(text)) => self.text_log(&path.field("format"), text, false),
             Some(AccessLogFormat::JsonFormat(fields)) => {
                 Some(self.json_log(&path.field("json_format"), &fields, false))
             }
             Some(AccessLogFormat::TypedJsonFormat(fields)) => {
                 Some(self.json_log(&path.field("typed_json_format"), &fields, false))
             }
-            Some(AccessLogFormat::LogFormat(format)) => {
-                self.log_format(&path.field("log_format"), Some(format))
-            }
+            Some(AccessLogFormat::LogFormat(format)) => self.log_format(&path.field("log_format"), Some(format)),
         };
         Some((LogSink::File(message.path.into()), format?))
     }
 
     #[expect(deprecated, reason = "`text_format` is still accepted")]
-    fn log_format(
-        &mut self,
-        path: &Path<'_>,
-        message: Option<SubstitutionFormatString>,
-    ) -> Option<LogFormat> {
+    fn log_format(&mut self, path: &Path<'_>, message: Option<SubstitutionFormatString>) -> Option<LogFormat> {
         let Some(message) = message else {
             return Some(LogFormat::Default);
         };
@@ -128,37 +95,21 @@ impl Context<'_> {
                 match String::from_utf8(bytes) {
                     Ok(text) => self.text_log(&path.field("inline_string"), text, omit),
                     Err(_) => {
-                        self.report
-                            .error(&path, "bad-format", "the format is not UTF-8");
+                        self.report.error(&path, "bad-format", "the format is not UTF-8");
                         None
                     }
                 }
             }
-            Some(By::JsonFormat(fields)) => {
-                Some(self.json_log(&path.field("json_format"), &fields, omit))
-            }
+            Some(By::JsonFormat(fields)) => Some(self.json_log(&path.field("json_format"), &fields, omit)),
         }
     }
 
-    fn text_log(
-        &mut self,
-        path: &Path<'_>,
-        raw: String,
-        omit_empty_values: bool,
-    ) -> Option<LogFormat> {
-        Some(LogFormat::Text {
-            format: self.format(path, &raw)?,
-            raw,
-            omit_empty_values,
-        })
+    fn text_log(&mut self, path: &Path<'_>, raw: String, omit_empty_values: bool) -> Option<LogFormat> {
+        Some(LogFormat::Text { format: self.format(path, &raw)?, raw, omit_empty_values })
     }
 
     fn json_log(&mut self, path: &Path<'_>, fields: &Struct, omit_empty_values: bool) -> LogFormat {
         let raw = json::object(fields);
-        LogFormat::Json {
-            object: self.json_node(path, &raw),
-            raw,
-            omit_empty_values,
-        }
+        LogFormat::Json { object: self.json_node(path, &raw), raw, omit_empty_values }
     }
 }

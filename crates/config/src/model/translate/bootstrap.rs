@@ -39,43 +39,23 @@ const DOWNSTREAM_CONNECTIONS: &str =
 pub(super) fn bootstrap(cx: &mut Context<'_>, path: &Path<'_>, wire: &[u8]) -> Option<Bootstrap> {
     let resources = Resources::find(wire);
     let message: pb::Bootstrap = cx.decode(path, &resources.rest)?;
-    let runtime = runtime::layers(
-        cx,
-        &path.field("layered_runtime"),
-        message.layered_runtime.unwrap_or_default(),
-    );
-    cx.resolvers = default_resolvers(
-        cx,
-        path,
-        message.dns_resolution_config,
-        message.typed_dns_resolver_config,
-    );
+    let runtime = runtime::layers(cx, &path.field("layered_runtime"), message.layered_runtime.unwrap_or_default());
+    cx.resolvers = default_resolvers(cx, path, message.dns_resolution_config, message.typed_dns_resolver_config);
     let static_path = path.field("static_resources");
     let clusters = clusters(cx, &static_path, &resources.clusters);
     let listeners = listeners(cx, &static_path, &resources.listeners, &runtime);
-    let local_cluster_name = local_cluster(
-        cx,
-        &path.field("cluster_manager"),
-        message.cluster_manager.unwrap_or_default(),
-    );
+    let local_cluster_name =
+        local_cluster(cx, &path.field("cluster_manager"), message.cluster_manager.unwrap_or_default());
     if !matches!(message.header_prefix.as_str(), "" | "x-envoy") {
-        cx.report.unsupported(
-            &path.field("header_prefix"),
-            "a header prefix other than `x-envoy`",
-        );
+        cx.report.unsupported(&path.field("header_prefix"), "a header prefix other than `x-envoy`");
     }
     Some(Bootstrap {
         node: node(cx, message.node.unwrap_or_default()),
         listeners,
         clusters,
-        admin: message
-            .admin
-            .and_then(|message| admin(cx, &path.field("admin"), message)),
+        admin: message.admin.and_then(|message| admin(cx, &path.field("admin"), message)),
         stats_flush_interval: cx
-            .duration(
-                &path.field("stats_flush_interval"),
-                message.stats_flush_interval,
-            )
+            .duration(&path.field("stats_flush_interval"), message.stats_flush_interval)
             .unwrap_or(STATS_FLUSH_INTERVAL),
         fixed_stats_tags: fixed_tags(message.stats_config.unwrap_or_default()),
         runtime,
@@ -100,11 +80,7 @@ struct Resources<'w> {
 
 impl<'w> Resources<'w> {
     fn find(wire: &'w [u8]) -> Self {
-        let mut found = Self {
-            listeners: Vec::new(),
-            clusters: Vec::new(),
-            rest: Vec::new(),
-        };
+        let mut found = Self { listeners: Vec::new(), clusters: Vec::new(), rest: Vec::new() };
         for field in Reader::new(wire) {
             match field {
                 (STATIC_RESOURCES, Wire::Bytes(inner)) => found.take(inner),
@@ -149,12 +125,8 @@ fn clusters(cx: &mut Context<'_>, path: &Path<'_>, slices: &[&[u8]]) -> Vec<Arc<
         };
         let cluster = cluster::cluster(cx, &path, message, wire);
         if let Some(first) = names.insert(cluster.name.clone(), index) {
-            let text = format!(
-                "duplicate cluster `{}`: clusters[{first}] has this name already",
-                cluster.name
-            );
-            cx.report
-                .error(&path.field("name"), "duplicate-cluster", text);
+            let text = format!("duplicate cluster `{}`: clusters[{first}] has this name already", cluster.name);
+            cx.report.error(&path.field("name"), "duplicate-cluster", text);
         }
         clusters.push(cluster.into());
     }
@@ -176,66 +148,36 @@ fn listeners(
             continue;
         };
         let mut listener = listener::listener(cx, &path, message, wire);
-        listener.connection_limit = runtime::number(
-            runtime,
-            &format!(
-                "envoy.resource_limits.listener.{}.connection_limit",
-                listener.name
-            ),
-        );
-        if let Some(at) = listeners
-            .iter()
-            .position(|(_, other)| other.name == listener.name)
-        {
-            let text = format!(
-                "listener `{}` replaces an earlier one of the same name",
-                listener.name
-            );
+        listener.connection_limit =
+            runtime::number(runtime, &format!("envoy.resource_limits.listener.{}.connection_limit", listener.name));
+        if let Some(at) = listeners.iter().position(|(_, other)| other.name == listener.name) {
+            let text = format!("listener `{}` replaces an earlier one of the same name", listener.name);
             let help = "give every listener a name of its own".to_owned();
-            cx.report
-                .warning(&path.field("name"), "duplicate-listener", text, Some(help));
+            cx.report.warning(&path.field("name"), "duplicate-listener", text, Some(help));
             listeners.remove(at);
         }
         address_clash(cx, &path, &listeners, &listener);
         listeners.push((index, listener));
     }
-    listeners
-        .into_iter()
-        .map(|(_, listener)| listener.into())
-        .collect()
+    listeners.into_iter().map(|(_, listener)| listener.into()).collect()
 }
 
-fn address_clash(
-    cx: &mut Context<'_>,
-    path: &Path<'_>,
-    earlier: &[(usize, Listener)],
-    listener: &Listener,
-) {
+fn address_clash(cx: &mut Context<'_>, path: &Path<'_>, earlier: &[(usize, Listener)], listener: &Listener) {
     let addresses = |listener: &'_ Listener| {
         let additional = listener.additional_addresses.iter();
-        std::iter::once(&listener.address)
-            .chain(additional)
-            .map(|at| at.address.clone())
-            .collect::<Vec<_>>()
+        std::iter::once(&listener.address).chain(additional).map(|at| at.address.clone()).collect::<Vec<_>>()
     };
     for (place, address) in addresses(listener).into_iter().enumerate() {
         if matches!(&address, Address::Ip(ip) if ip.port() == 0) {
             continue;
         }
-        let Some((first, other)) = earlier
-            .iter()
-            .find(|(_, other)| addresses(other).contains(&address))
-        else {
+        let Some((first, other)) = earlier.iter().find(|(_, other)| addresses(other).contains(&address)) else {
             continue;
         };
-        let text = format!(
-            "duplicate address {address}: listeners[{first}] `{}` has it already",
-            other.name
-        );
+        let text = format!("duplicate address {address}: listeners[{first}] `{}` has it already", other.name);
         let additional = path.item("additional_addresses", place.saturating_sub(1));
         let owner = if place == 0 { path } else { &additional };
-        cx.report
-            .error(&owner.field("address"), "duplicate-address", text);
+        cx.report.error(&owner.field("address"), "duplicate-address", text);
     }
 }
 
@@ -247,29 +189,16 @@ fn default_resolvers(
 ) -> Vec<std::net::SocketAddr> {
     match (typed, config) {
         (Some(typed), _) => cx.typed_resolver(path, typed),
-        (None, Some(config)) => cx.resolvers(
-            &path.field("dns_resolution_config"),
-            "resolvers",
-            config.resolvers,
-        ),
+        (None, Some(config)) => cx.resolvers(&path.field("dns_resolution_config"), "resolvers", config.resolvers),
         (None, None) => Vec::new(),
     }
 }
 
-fn local_cluster(
-    cx: &mut Context<'_>,
-    path: &Path<'_>,
-    manager: pb::ClusterManager,
-) -> Option<String> {
+fn local_cluster(cx: &mut Context<'_>, path: &Path<'_>, manager: pb::ClusterManager) -> Option<String> {
     let name = Some(manager.local_cluster_name).filter(|name| !name.is_empty())?;
-    if cx
-        .clusters
-        .as_ref()
-        .is_some_and(|clusters| !clusters.contains(name.as_str()))
-    {
+    if cx.clusters.as_ref().is_some_and(|clusters| !clusters.contains(name.as_str())) {
         let text = format!("local cluster '{name}' must be defined");
-        cx.report
-            .error(&path.field("local_cluster_name"), "unknown-cluster", text);
+        cx.report.error(&path.field("local_cluster_name"), "unknown-cluster", text);
     }
     Some(name)
 }
@@ -281,11 +210,7 @@ fn node(cx: &Context<'_>, message: envoy_types::pb::envoy::config::core::v3::Nod
     }
     Node {
         id: cx.options.service_node.clone().unwrap_or(message.id),
-        cluster: cx
-            .options
-            .service_cluster
-            .clone()
-            .unwrap_or(message.cluster),
+        cluster: cx.options.service_cluster.clone().unwrap_or(message.cluster),
         locality,
     }
 }
@@ -295,20 +220,14 @@ fn admin(cx: &mut Context<'_>, path: &Path<'_>, message: pb::Admin) -> Option<Ad
     let mut access_log = cx.access_logs(path, "access_log", message.access_log);
     if !message.access_log_path.is_empty() {
         let sink = LogSink::File(message.access_log_path.into());
-        access_log.push(AccessLog {
-            sink,
-            format: LogFormat::Default,
-        });
+        access_log.push(AccessLog { sink, format: LogFormat::Default });
     }
     let address = message.address?;
-    let help =
-        Names::Refused("the admin server binds an IP address: 127.0.0.1 for this machine only");
+    let help = Names::Refused("the admin server binds an IP address: 127.0.0.1 for this machine only");
     Some(Admin {
         address: cx.address(&path.field("address"), Some(address), help)?,
         access_log,
-        profile_path: Some(message.profile_path)
-            .filter(|path| !path.is_empty())
-            .map(PathBuf::from),
+        profile_path: Some(message.profile_path).filter(|path| !path.is_empty()).map(PathBuf::from),
         ignore_global_conn_limit: message.ignore_global_conn_limit,
     })
 }
@@ -318,41 +237,22 @@ fn fixed_tags(config: StatsConfig) -> Vec<(String, String)> {
         Some(TagValue::FixedValue(value)) => Some(value),
         _ => None,
     };
-    config
-        .stats_tags
-        .into_iter()
-        .filter_map(|tag| Some((tag.tag_name, fixed(tag.tag_value)?)))
-        .collect()
+    config.stats_tags.into_iter().filter_map(|tag| Some((tag.tag_name, fixed(tag.tag_value)?))).collect()
 }
 
-fn max_connections(
-    cx: &mut Context<'_>,
-    path: &Path<'_>,
-    message: overload::OverloadManager,
-) -> Option<u64> {
+fn max_connections(cx: &mut Context<'_>, path: &Path<'_>, message: overload::OverloadManager) -> Option<u64> {
     let mut most = None;
     for (index, monitor) in message.resource_monitors.into_iter().enumerate() {
         let path = path.item("resource_monitors", index);
-        let config: Option<Any> = monitor
-            .config_type
-            .map(|overload::resource_monitor::ConfigType::TypedConfig(any)| any);
-        let Some(any) = config
-            .as_ref()
-            .filter(|any| extension::type_name(any) == DOWNSTREAM_CONNECTIONS)
-        else {
+        let config: Option<Any> =
+            monitor.config_type.map(|overload::resource_monitor::ConfigType::TypedConfig(any)| any);
+        let Some(any) = config.as_ref().filter(|any| extension::type_name(any) == DOWNSTREAM_CONNECTIONS) else {
             let built = &["envoy.resource_monitors.global_downstream_max_connections"];
-            cx.unknown_extension(
-                &path,
-                "resource monitor",
-                &monitor.name,
-                config.as_ref(),
-                built,
-            );
+            cx.unknown_extension(&path, "resource monitor", &monitor.name, config.as_ref(), built);
             continue;
         };
-        let message: DownstreamConnectionsConfig = cx
-            .decode(&path.field("typed_config"), &any.value)
-            .unwrap_or_default();
+        let message: DownstreamConnectionsConfig =
+            cx.decode(&path.field("typed_config"), &any.value).unwrap_or_default();
         most = u64::try_from(message.max_active_downstream_connections).ok();
     }
     most

@@ -27,37 +27,19 @@ const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 const DNS_CLUSTER: &str = "envoy.extensions.clusters.dns.v3.DnsCluster";
 
 /// Translates a cluster; what is unusable in it is stood in for (and reported).
-pub(super) fn cluster(
-    cx: &mut Context<'_>,
-    path: &Path<'_>,
-    mut message: pb::Cluster,
-    wire: &[u8],
-) -> Cluster {
+pub(super) fn cluster(cx: &mut Context<'_>, path: &Path<'_>, mut message: pb::Cluster, wire: &[u8]) -> Cluster {
     let (discovery, dns) = discovery(cx, path, &mut message);
     if let Some(transport) = message.transport_socket.take() {
         listener::transport_socket(cx, &path.field("transport_socket"), transport);
     }
     let lb = cx.load_balancing(path, &mut message);
-    let Protocols {
-        protocol,
-        common,
-        http1,
-        http2,
-    } = protocols(cx, path, &mut message);
+    let Protocols { protocol, common, http1, http2 } = protocols(cx, path, &mut message);
     let hosts = endpoint::assignment(cx, path, message.load_assignment.take(), discovery);
-    let (breakers_default, breakers_high) =
-        breakers(message.circuit_breakers.take().unwrap_or_default());
+    let (breakers_default, breakers_high) = breakers(message.circuit_breakers.take().unwrap_or_default());
     let bind = message.upstream_bind_config.take().unwrap_or_default();
     let bind_address = bind_address(cx, &path.field("upstream_bind_config"), bind.source_address);
-    let panic = message
-        .common_lb_config
-        .take()
-        .unwrap_or_default()
-        .healthy_panic_threshold;
-    let connection = message
-        .upstream_connection_options
-        .take()
-        .unwrap_or_default();
+    let panic = message.common_lb_config.take().unwrap_or_default().healthy_panic_threshold;
+    let connection = message.upstream_connection_options.take().unwrap_or_default();
     Cluster {
         stat_name: match message.alt_stat_name.is_empty() {
             true => message.name.clone(),
@@ -91,10 +73,7 @@ pub(super) fn cluster(
 
 /// The name as routes share it.
 fn shared_name(cx: &Context<'_>, name: String) -> Arc<str> {
-    let known = cx
-        .clusters
-        .as_ref()
-        .and_then(|clusters| clusters.get(name.as_str()));
+    let known = cx.clusters.as_ref().and_then(|clusters| clusters.get(name.as_str()));
     known.cloned().unwrap_or_else(|| name.into())
 }
 
@@ -145,12 +124,8 @@ fn custom_discovery(
         "envoy.cluster.strict_dns" => Discovery::StrictDns,
         "envoy.cluster.logical_dns" => Discovery::LogicalDns,
         name => {
-            let built = &[
-                "envoy.cluster.static",
-                "envoy.cluster.strict_dns",
-                "envoy.cluster.logical_dns",
-                "envoy.cluster.dns",
-            ];
+            let built =
+                &["envoy.cluster.static", "envoy.cluster.strict_dns", "envoy.cluster.logical_dns", "envoy.cluster.dns"];
             cx.unknown_extension(path, "cluster type", name, config, built);
             Discovery::StrictDns
         }
@@ -173,16 +148,10 @@ fn bind_address(
 /// Thresholds per priority; of several for the same priority Envoy takes the first.
 fn breakers(message: pb::CircuitBreakers) -> (Breakers, Breakers) {
     let of = |priority: core::RoutingPriority| {
-        let thresholds = message
-            .thresholds
-            .iter()
-            .find(|thresholds| thresholds.priority() == priority);
+        let thresholds = message.thresholds.iter().find(|thresholds| thresholds.priority() == priority);
         thresholds.map(threshold).unwrap_or_default()
     };
-    (
-        of(core::RoutingPriority::Default),
-        of(core::RoutingPriority::High),
-    )
+    (of(core::RoutingPriority::Default), of(core::RoutingPriority::High))
 }
 
 fn threshold(message: &pb::circuit_breakers::Thresholds) -> Breakers {
@@ -209,10 +178,7 @@ struct Protocols {
 }
 
 /// The options message when there is one; else the older fields of the cluster itself.
-#[expect(
-    deprecated,
-    reason = "the fields of the cluster itself are still accepted"
-)]
+#[expect(deprecated, reason = "the fields of the cluster itself are still accepted")]
 fn protocols(cx: &mut Context<'_>, path: &Path<'_>, message: &mut pb::Cluster) -> Protocols {
     let mut options = None;
     for (key, any) in std::mem::take(&mut message.typed_extension_protocol_options) {
@@ -224,24 +190,14 @@ fn protocols(cx: &mut Context<'_>, path: &Path<'_>, message: &mut pb::Cluster) -
         }
     }
     if let Some(options) = options {
-        return typed_protocols(
-            cx,
-            &path.key("typed_extension_protocol_options", OPTIONS),
-            options,
-        );
+        return typed_protocols(cx, &path.key("typed_extension_protocol_options", OPTIONS), options);
     }
     let http2 = message.http2_protocol_options.take();
-    let use_downstream = message.protocol_selection()
-        == pb::cluster::ClusterProtocolSelection::UseDownstreamProtocol;
-    let common = message
-        .common_http_protocol_options
-        .take()
-        .unwrap_or_default();
+    let use_downstream = message.protocol_selection() == pb::cluster::ClusterProtocolSelection::UseDownstreamProtocol;
+    let common = message.common_http_protocol_options.take().unwrap_or_default();
     let mut common = cx.common_options(&path.field("common_http_protocol_options"), common);
-    common.max_requests_per_connection = number(
-        message.max_requests_per_connection,
-        common.max_requests_per_connection,
-    );
+    common.max_requests_per_connection =
+        number(message.max_requests_per_connection, common.max_requests_per_connection);
     Protocols {
         protocol: match (use_downstream, http2.is_some()) {
             (true, _) => UpstreamProtocol::SameAsDownstream,
@@ -249,40 +205,21 @@ fn protocols(cx: &mut Context<'_>, path: &Path<'_>, message: &mut pb::Cluster) -
             (false, false) => UpstreamProtocol::Http1,
         },
         common,
-        http1: protocol::http1_options(
-            message.http_protocol_options.take().unwrap_or_default(),
-            false,
-        ),
-        http2: cx.http2_options(
-            &path.field("http2_protocol_options"),
-            http2.unwrap_or_default(),
-            false,
-        ),
+        http1: protocol::http1_options(message.http_protocol_options.take().unwrap_or_default(), false),
+        http2: cx.http2_options(&path.field("http2_protocol_options"), http2.unwrap_or_default(), false),
     }
 }
 
-fn typed_protocols(
-    cx: &mut Context<'_>,
-    path: &Path<'_>,
-    message: HttpProtocolOptions,
-) -> Protocols {
-    use upstream::{
-        UpstreamProtocolOptions as By, explicit_http_config::ProtocolConfig as Explicit,
-    };
+fn typed_protocols(cx: &mut Context<'_>, path: &Path<'_>, message: HttpProtocolOptions) -> Protocols {
+    use upstream::{UpstreamProtocolOptions as By, explicit_http_config::ProtocolConfig as Explicit};
     let (protocol, at, http1, http2) = match message.upstream_protocol_options {
         Some(By::ExplicitHttpConfig(config)) => {
             let at = "explicit_http_config";
             match config.protocol_config {
-                Some(Explicit::Http2ProtocolOptions(http2)) => {
-                    (UpstreamProtocol::Http2, at, None, Some(http2))
-                }
-                Some(Explicit::HttpProtocolOptions(http1)) => {
-                    (UpstreamProtocol::Http1, at, Some(http1), None)
-                }
+                Some(Explicit::Http2ProtocolOptions(http2)) => (UpstreamProtocol::Http2, at, None, Some(http2)),
+                Some(Explicit::HttpProtocolOptions(http1)) => (UpstreamProtocol::Http1, at, Some(http1), None),
                 // The field check has refused it.
-                Some(Explicit::Http3ProtocolOptions(_)) | None => {
-                    (UpstreamProtocol::Http1, at, None, None)
-                }
+                Some(Explicit::Http3ProtocolOptions(_)) | None => (UpstreamProtocol::Http1, at, None, None),
             }
         }
         Some(By::UseDownstreamProtocolConfig(config)) => (
@@ -299,10 +236,6 @@ fn typed_protocols(
         protocol,
         common: cx.common_options(&path.field("common_http_protocol_options"), common),
         http1: protocol::http1_options(http1.unwrap_or_default(), false),
-        http2: cx.http2_options(
-            &path.field(at).field("http2_protocol_options"),
-            http2.unwrap_or_default(),
-            false,
-        ),
+        http2: cx.http2_options(&path.field(at).field("http2_protocol_options"), http2.unwrap_or_default(), false),
     }
 }

@@ -22,8 +22,7 @@ use crate::model::{
 
 const REFRESH_RATE: Duration = Duration::from_secs(5);
 const CARES: &str = "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig";
-const GETADDRINFO: &str =
-    "envoy.extensions.network.dns_resolver.getaddrinfo.v3.GetAddrInfoDnsResolverConfig";
+const GETADDRINFO: &str = "envoy.extensions.network.dns_resolver.getaddrinfo.v3.GetAddrInfoDnsResolverConfig";
 
 /// How often names are looked up, as both kinds of message say it.
 struct Rates {
@@ -39,10 +38,7 @@ impl Context<'_> {
         use pb::cluster::DnsLookupFamily as Family;
         let rates = Rates {
             refresh: message.dns_refresh_rate.take(),
-            failure: message
-                .dns_failure_refresh_rate
-                .take()
-                .map(|rate| (rate.base_interval, rate.max_interval)),
+            failure: message.dns_failure_refresh_rate.take().map(|rate| (rate.base_interval, rate.max_interval)),
             jitter: message.dns_jitter.take(),
         };
         let family = match message.dns_lookup_family() {
@@ -56,16 +52,8 @@ impl Context<'_> {
         let resolvers = match message.typed_dns_resolver_config.take() {
             Some(typed) => self.typed_resolver(path, typed),
             None => match resolution {
-                Some(config) => self.resolvers(
-                    &path.field("dns_resolution_config"),
-                    "resolvers",
-                    config.resolvers,
-                ),
-                None => self.resolvers(
-                    path,
-                    "dns_resolvers",
-                    std::mem::take(&mut message.dns_resolvers),
-                ),
+                Some(config) => self.resolvers(&path.field("dns_resolution_config"), "resolvers", config.resolvers),
+                None => self.resolvers(path, "dns_resolvers", std::mem::take(&mut message.dns_resolvers)),
             },
         };
         self.dns(path, rates, message.respect_dns_ttl, family, resolvers)
@@ -82,15 +70,11 @@ impl Context<'_> {
         };
         let rates = Rates {
             refresh: message.dns_refresh_rate,
-            failure: message
-                .dns_failure_refresh_rate
-                .map(|rate| (rate.base_interval, rate.max_interval)),
+            failure: message.dns_failure_refresh_rate.map(|rate| (rate.base_interval, rate.max_interval)),
             jitter: message.dns_jitter,
         };
         let typed = message.typed_dns_resolver_config;
-        let resolvers = typed
-            .map(|typed| self.typed_resolver(path, typed))
-            .unwrap_or_default();
+        let resolvers = typed.map(|typed| self.typed_resolver(path, typed)).unwrap_or_default();
         self.dns(path, rates, message.respect_dns_ttl, family, resolvers)
     }
 
@@ -102,28 +86,18 @@ impl Context<'_> {
         family: DnsFamily,
         resolvers: Vec<SocketAddr>,
     ) -> Dns {
-        let refresh_rate = self
-            .duration(&path.field("dns_refresh_rate"), rates.refresh)
-            .unwrap_or(REFRESH_RATE);
+        let refresh_rate = self.duration(&path.field("dns_refresh_rate"), rates.refresh).unwrap_or(REFRESH_RATE);
         let failure_refresh = match rates.failure {
             None => (refresh_rate, refresh_rate),
-            Some((base, most)) => {
-                self.failure_refresh(&path.field("dns_failure_refresh_rate"), base, most)
-            }
+            Some((base, most)) => self.failure_refresh(&path.field("dns_failure_refresh_rate"), base, most),
         };
         Dns {
             refresh_rate,
             failure_refresh,
             respect_ttl,
-            jitter: self
-                .duration(&path.field("dns_jitter"), rates.jitter)
-                .unwrap_or_default(),
+            jitter: self.duration(&path.field("dns_jitter"), rates.jitter).unwrap_or_default(),
             family,
-            resolvers: if resolvers.is_empty() {
-                self.resolvers.clone()
-            } else {
-                resolvers
-            },
+            resolvers: if resolvers.is_empty() { self.resolvers.clone() } else { resolvers },
         }
     }
 
@@ -133,12 +107,8 @@ impl Context<'_> {
         base: Option<WireDuration>,
         most: Option<WireDuration>,
     ) -> (Duration, Duration) {
-        let base = self
-            .duration(&path.field("base_interval"), base)
-            .unwrap_or(REFRESH_RATE);
-        let most = self
-            .duration(&path.field("max_interval"), most)
-            .unwrap_or_else(|| base.saturating_mul(10));
+        let base = self.duration(&path.field("base_interval"), base).unwrap_or(REFRESH_RATE);
+        let most = self.duration(&path.field("max_interval"), most).unwrap_or_else(|| base.saturating_mul(10));
         if base > most {
             let text = "`base_interval` must be less than or equal to `max_interval`";
             self.report.error(path, "bad-interval", text);
@@ -147,11 +117,7 @@ impl Context<'_> {
     }
 
     /// `typed_dns_resolver_config`: c-ares' servers; the system's resolver otherwise.
-    pub(super) fn typed_resolver(
-        &mut self,
-        path: &Path<'_>,
-        typed: core::TypedExtensionConfig,
-    ) -> Vec<SocketAddr> {
+    pub(super) fn typed_resolver(&mut self, path: &Path<'_>, typed: core::TypedExtensionConfig) -> Vec<SocketAddr> {
         let path = path.field("typed_dns_resolver_config");
         let config = typed.typed_config.as_ref();
         match config.map(extension::type_name) {
@@ -162,10 +128,7 @@ impl Context<'_> {
             }
             Some(GETADDRINFO) => Vec::new(),
             _ => {
-                let built = &[
-                    "envoy.network.dns_resolver.cares",
-                    "envoy.network.dns_resolver.getaddrinfo",
-                ];
+                let built = &["envoy.network.dns_resolver.cares", "envoy.network.dns_resolver.getaddrinfo"];
                 self.unknown_extension(&path, "DNS resolver", &typed.name, config, built);
                 Vec::new()
             }
@@ -173,22 +136,13 @@ impl Context<'_> {
     }
 
     /// Servers to ask.
-    pub(super) fn resolvers(
-        &mut self,
-        path: &Path<'_>,
-        name: &str,
-        list: Vec<core::Address>,
-    ) -> Vec<SocketAddr> {
+    pub(super) fn resolvers(&mut self, path: &Path<'_>, name: &str, list: Vec<core::Address>) -> Vec<SocketAddr> {
         let names = Names::Refused("resolvers are given by their IP address");
         let each = list.into_iter().enumerate();
-        each.filter_map(|(index, address)| {
-            match self.address(&path.item(name, index), Some(address), names)? {
-                Address::Ip(address) if address.port() == 0 => {
-                    Some(SocketAddr::new(address.ip(), 53))
-                }
-                Address::Ip(address) => Some(address),
-                _ => None,
-            }
+        each.filter_map(|(index, address)| match self.address(&path.item(name, index), Some(address), names)? {
+            Address::Ip(address) if address.port() == 0 => Some(SocketAddr::new(address.ip(), 53)),
+            Address::Ip(address) => Some(address),
+            _ => None,
         })
         .collect()
     }

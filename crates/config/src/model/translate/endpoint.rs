@@ -16,8 +16,7 @@ use crate::model::{
     report::Path,
 };
 
-const STATIC_HELP: &str =
-    "clusters of type STATIC take IP addresses; for a name use type STRICT_DNS or LOGICAL_DNS";
+const STATIC_HELP: &str = "clusters of type STATIC take IP addresses; for a name use type STRICT_DNS or LOGICAL_DNS";
 
 /// What a load assignment says.
 pub(super) struct Assignment {
@@ -36,28 +35,15 @@ pub(super) fn assignment(
     let path = path.field("load_assignment");
     let message = message.unwrap_or_default();
     let policy = message.policy.unwrap_or_default();
-    let configured = (
-        message.endpoints.len(),
-        message
-            .endpoints
-            .iter()
-            .map(|each| each.lb_endpoints.len())
-            .sum(),
-    );
+    let configured = (message.endpoints.len(), message.endpoints.iter().map(|each| each.lb_endpoints.len()).sum());
     if discovery == Discovery::LogicalDns && configured != (1, 1usize) {
         let text = "LOGICAL_DNS clusters must have a single locality with a single endpoint";
         let help = "use type STRICT_DNS for several names";
-        cx.report
-            .error_with(&path, "logical-dns-endpoints", text, help);
+        cx.report.error_with(&path, "logical-dns-endpoints", text, help);
     }
     let mut localities = Vec::with_capacity(message.endpoints.len());
     for (index, locality) in message.endpoints.into_iter().enumerate() {
-        localities.push(locality_endpoints(
-            cx,
-            &path.item("endpoints", index),
-            locality,
-            discovery,
-        ));
+        localities.push(locality_endpoints(cx, &path.item("endpoints", index), locality, discovery));
     }
     Assignment {
         localities,
@@ -83,53 +69,31 @@ fn locality_endpoints(
 ) -> LocalityEndpoints {
     let mut endpoints = Vec::with_capacity(message.lb_endpoints.len());
     for (index, wire) in message.lb_endpoints.into_iter().enumerate() {
-        endpoints.extend(endpoint(
-            cx,
-            &path.item("lb_endpoints", index),
-            wire,
-            discovery,
-        ));
+        endpoints.extend(endpoint(cx, &path.item("lb_endpoints", index), wire, discovery));
     }
-    LocalityEndpoints {
-        locality: locality(message.locality),
-        priority: message.priority,
-        endpoints,
-    }
+    LocalityEndpoints { locality: locality(message.locality), priority: message.priority, endpoints }
 }
 
 /// A locality; empty when unset.
 pub(super) fn locality(message: Option<core::Locality>) -> Locality {
     let message = message.unwrap_or_default();
-    Locality {
-        region: message.region,
-        zone: message.zone,
-        sub_zone: message.sub_zone,
-    }
+    Locality { region: message.region, zone: message.zone, sub_zone: message.sub_zone }
 }
 
-fn endpoint(
-    cx: &mut Context<'_>,
-    path: &Path<'_>,
-    message: pb::LbEndpoint,
-    discovery: Discovery,
-) -> Option<Endpoint> {
+fn endpoint(cx: &mut Context<'_>, path: &Path<'_>, message: pb::LbEndpoint, discovery: Discovery) -> Option<Endpoint> {
     let health = match message.health_status() {
         core::HealthStatus::Unknown | core::HealthStatus::Healthy => EndpointHealth::Healthy,
         core::HealthStatus::Degraded => EndpointHealth::Degraded,
-        core::HealthStatus::Unhealthy
-        | core::HealthStatus::Draining
-        | core::HealthStatus::Timeout => EndpointHealth::Unhealthy,
+        core::HealthStatus::Unhealthy | core::HealthStatus::Draining | core::HealthStatus::Timeout => {
+            EndpointHealth::Unhealthy
+        }
     };
     let wire = match message.host_identifier {
         Some(pb::lb_endpoint::HostIdentifier::Endpoint(endpoint)) => endpoint,
         // The field check has refused it.
         Some(pb::lb_endpoint::HostIdentifier::EndpointName(_)) => return None,
         None => {
-            cx.report.error(
-                path,
-                "missing-endpoint",
-                "an `endpoint` with an address is needed",
-            );
+            cx.report.error(path, "missing-endpoint", "an `endpoint` with an address is needed");
             return None;
         }
     };
@@ -138,11 +102,7 @@ fn endpoint(
         Discovery::StrictDns | Discovery::LogicalDns => Names::Allowed,
     };
     Some(Endpoint {
-        address: cx.address(
-            &path.field("endpoint").field("address"),
-            wire.address,
-            names,
-        )?,
+        address: cx.address(&path.field("endpoint").field("address"), wire.address, names)?,
         hostname: wire.hostname,
         weight: number(message.load_balancing_weight, 1),
         health,
@@ -151,12 +111,6 @@ fn endpoint(
 }
 
 fn is_canary(metadata: &core::Metadata) -> bool {
-    let value = metadata
-        .filter_metadata
-        .get("envoy.lb")
-        .and_then(|lb| lb.fields.get("canary"));
-    matches!(
-        value.and_then(|value| value.kind.as_ref()),
-        Some(Kind::BoolValue(true))
-    )
+    let value = metadata.filter_metadata.get("envoy.lb").and_then(|lb| lb.fields.get("canary"));
+    matches!(value.and_then(|value| value.kind.as_ref()), Some(Kind::BoolValue(true)))
 }

@@ -12,12 +12,7 @@ pub(super) fn type_name(any: &Any) -> &str {
 
 /// The most similar of `names`, if one is similar enough to be meant.
 pub(super) fn closest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let score = |candidate: &'n str| {
-        (
-            strsim::normalized_damerau_levenshtein(name, candidate),
-            candidate,
-        )
-    };
+    let score = |candidate: &'n str| (strsim::normalized_damerau_levenshtein(name, candidate), candidate);
     let best = names.map(score).max_by(|a, b| a.0.total_cmp(&b.0))?;
     (best.0 >= 0.7).then_some(best.1)
 }
@@ -36,22 +31,17 @@ impl Context<'_> {
         let type_name = any.map(type_name).unwrap_or_default();
         if type_name.is_empty() {
             let message = format!("{kind} `{name}` has no `typed_config` with an `@type`");
-            self.report
-                .error_with(path, "missing-typed-config", message, help);
+            self.report.error_with(path, "missing-typed-config", message, help);
         } else if schema::Message::named(type_name).is_some() {
             let message = format!("{kind} `{name}` ({type_name}) is not supported yet");
-            self.report
-                .error_with(path, crate::model::NOT_SUPPORTED_YET, message, help);
+            self.report.error_with(path, crate::model::NOT_SUPPORTED_YET, message, help);
         } else {
             let all = schema::Message::all().map(schema::Message::name);
-            let closest = (self.guesses > 0)
-                .then(|| closest(type_name, all))
-                .flatten();
+            let closest = (self.guesses > 0).then(|| closest(type_name, all)).flatten();
             self.guesses = self.guesses.saturating_sub(1);
             let help = closest.map_or(help, |closest| format!("did you mean `{closest}`?"));
             let message = format!("{kind} `{name}`: there is no config type `{type_name}`");
-            self.report
-                .error_with(&path.field("typed_config"), "unknown-type", message, help);
+            self.report.error_with(&path.field("typed_config"), "unknown-type", message, help);
         }
     }
 }

@@ -40,23 +40,15 @@ pub(super) fn manager(
     let routes = routes(cx, path, message.route_specifier);
     let (http_filters, router) = http_filters(cx, path, message.http_filters);
     let common_path = path.field("common_http_protocol_options");
-    let common = cx.common_options(
-        &common_path,
-        message.common_http_protocol_options.unwrap_or_default(),
-    );
-    let http1 = protocol::http1_options(
-        message.http_protocol_options.unwrap_or_default(),
-        invalid_is_stream_error,
-    );
+    let common = cx.common_options(&common_path, message.common_http_protocol_options.unwrap_or_default());
+    let http1 = protocol::http1_options(message.http_protocol_options.unwrap_or_default(), invalid_is_stream_error);
     let http2 = cx.http2_options(
         &path.field("http2_protocol_options"),
         message.http2_protocol_options.unwrap_or_default(),
         invalid_is_stream_error,
     );
     let internal = message.internal_address_config.unwrap_or_default();
-    let scheme = message
-        .scheme_header_transformation
-        .and_then(|scheme| scheme.transformation);
+    let scheme = message.scheme_header_transformation.and_then(|scheme| scheme.transformation);
     Some(HttpConnectionManager {
         stat_prefix: message.stat_prefix,
         codec,
@@ -139,27 +131,15 @@ fn escaped_slashes(message: &pb::HttpConnectionManager) -> EscapedSlashes {
     }
 }
 
-fn strip_host_port(
-    cx: &mut Context<'_>,
-    path: &Path<'_>,
-    message: &pb::HttpConnectionManager,
-) -> StripHostPort {
+fn strip_host_port(cx: &mut Context<'_>, path: &Path<'_>, message: &pb::HttpConnectionManager) -> StripHostPort {
     if message.codec_type() == inner::CodecType::Http3 {
         cx.report.unsupported(&path.field("codec_type"), "HTTP/3");
     }
-    let any = matches!(
-        message.strip_port_mode,
-        Some(inner::StripPortMode::StripAnyHostPort(true))
-    );
+    let any = matches!(message.strip_port_mode, Some(inner::StripPortMode::StripAnyHostPort(true)));
     match (any, message.strip_matching_host_port) {
         (true, true) => {
-            let text =
-                "only one of `strip_matching_host_port` and `strip_any_host_port` can be set";
-            cx.report.error(
-                &path.field("strip_any_host_port"),
-                "conflicting-fields",
-                text,
-            );
+            let text = "only one of `strip_matching_host_port` and `strip_any_host_port` can be set";
+            cx.report.error(&path.field("strip_any_host_port"), "conflicting-fields", text);
             StripHostPort::Any
         }
         (true, false) => StripHostPort::Any,
@@ -168,19 +148,10 @@ fn strip_host_port(
     }
 }
 
-fn routes(
-    cx: &mut Context<'_>,
-    path: &Path<'_>,
-    specifier: Option<inner::RouteSpecifier>,
-) -> Option<RouteSource> {
+fn routes(cx: &mut Context<'_>, path: &Path<'_>, specifier: Option<inner::RouteSpecifier>) -> Option<RouteSource> {
     match specifier {
         Some(inner::RouteSpecifier::RouteConfig(table)) => {
-            let table = route::table(
-                cx,
-                &path.field("route_config"),
-                table,
-                route::Origin::Static,
-            );
+            let table = route::table(cx, &path.field("route_config"), table, route::Origin::Static);
             Some(RouteSource::Static(Arc::new(table)))
         }
         // The field check has refused these.
@@ -194,11 +165,7 @@ fn routes(
 }
 
 /// The filters before the router, and the router, which has to be the last one.
-fn http_filters(
-    cx: &mut Context<'_>,
-    path: &Path<'_>,
-    list: Vec<pb::HttpFilter>,
-) -> (Vec<HttpFilter>, Option<Router>) {
+fn http_filters(cx: &mut Context<'_>, path: &Path<'_>, list: Vec<pb::HttpFilter>) -> (Vec<HttpFilter>, Option<Router>) {
     let mut filters = Vec::with_capacity(list.len());
     let mut router = None;
     let count = list.len();
@@ -211,11 +178,7 @@ fn http_filters(
             Some(pb::http_filter::ConfigType::ConfigDiscovery(_)) => continue,
             None => None,
         };
-        let kind = config
-            .as_ref()
-            .map(extension::type_name)
-            .unwrap_or_default()
-            .to_owned();
+        let kind = config.as_ref().map(extension::type_name).unwrap_or_default().to_owned();
         last = Some((filter.name.clone(), kind.clone()));
         let built = kind == ROUTER || cx.options.http_filters.contains(&kind.as_str());
         let Some(any) = config.as_ref().filter(|_| built) else {
@@ -225,25 +188,12 @@ fn http_filters(
         if kind == ROUTER {
             router = Some(router_filter(cx, &path, any));
             if index + 1 != count {
-                let text = format!(
-                    "the router `{}` must be the last one of `http_filters`",
-                    filter.name
-                );
-                cx.report.error_with(
-                    &path,
-                    "terminal-not-last",
-                    text,
-                    "filters after it would never run",
-                );
+                let text = format!("the router `{}` must be the last one of `http_filters`", filter.name);
+                cx.report.error_with(&path, "terminal-not-last", text, "filters after it would never run");
             }
         }
         let (type_url, config) = (any.type_url.clone(), any.value.clone().into());
-        filters.push(HttpFilter {
-            name: filter.name,
-            type_url,
-            disabled: filter.disabled,
-            config,
-        });
+        filters.push(HttpFilter { name: filter.name, type_url, disabled: filter.disabled, config });
     }
     if router.is_none() {
         let text = match &last {
@@ -252,25 +202,16 @@ fn http_filters(
             }
             None => "`http_filters` is empty, so that no request would ever be answered".to_owned(),
         };
-        cx.report
-            .error_with(&path.field("http_filters"), "no-router", text, ROUTER_HELP);
+        cx.report.error_with(&path.field("http_filters"), "no-router", text, ROUTER_HELP);
         router = Some(default_router());
     }
     (filters, router)
 }
 
-fn unbuilt_filter(
-    cx: &mut Context<'_>,
-    path: &Path<'_>,
-    name: &str,
-    config: Option<&Any>,
-    is_optional: bool,
-) {
+fn unbuilt_filter(cx: &mut Context<'_>, path: &Path<'_>, name: &str, config: Option<&Any>, is_optional: bool) {
     if is_optional {
-        let text =
-            format!("HTTP filter `{name}` is not built in and left out, as `is_optional` allows");
-        cx.report
-            .warning(path, "optional-filter-left-out", text, None);
+        let text = format!("HTTP filter `{name}` is not built in and left out, as `is_optional` allows");
+        cx.report.warning(path, "optional-filter-left-out", text, None);
         return;
     }
     let mut built = vec!["envoy.filters.http.router"];
@@ -279,9 +220,7 @@ fn unbuilt_filter(
 }
 
 fn router_filter(cx: &mut Context<'_>, path: &Path<'_>, any: &Any) -> Router {
-    let message: WireRouter = cx
-        .decode(&path.field("typed_config"), &any.value)
-        .unwrap_or_default();
+    let message: WireRouter = cx.decode(&path.field("typed_config"), &any.value).unwrap_or_default();
     #[expect(deprecated, reason = "accepted, though nothing reads it")]
     let start_child_span = message.start_child_span;
     Router {

@@ -20,15 +20,11 @@ pub(super) struct MutationFields {
 }
 
 /// `request_headers_to_add`, `request_headers_to_remove`.
-pub(super) const REQUEST: MutationFields = MutationFields {
-    add: "request_headers_to_add",
-    remove: "request_headers_to_remove",
-};
+pub(super) const REQUEST: MutationFields =
+    MutationFields { add: "request_headers_to_add", remove: "request_headers_to_remove" };
 /// `response_headers_to_add`, `response_headers_to_remove`.
-pub(super) const RESPONSE: MutationFields = MutationFields {
-    add: "response_headers_to_add",
-    remove: "response_headers_to_remove",
-};
+pub(super) const RESPONSE: MutationFields =
+    MutationFields { add: "response_headers_to_add", remove: "response_headers_to_remove" };
 
 impl Context<'_> {
     /// One level's changes to a header list.
@@ -41,16 +37,10 @@ impl Context<'_> {
     ) -> HeaderMutation {
         let mut mutation = HeaderMutation::default();
         for (index, option) in add.into_iter().enumerate() {
-            mutation
-                .add
-                .extend(self.addition(&path.item(fields.add, index), option));
+            mutation.add.extend(self.addition(&path.item(fields.add, index), option));
         }
         for (index, name) in remove.into_iter().enumerate() {
-            mutation.remove.extend(self.changed_header(
-                &path.item(fields.remove, index),
-                &name,
-                "removed",
-            ));
+            mutation.remove.extend(self.changed_header(&path.item(fields.remove, index), &name, "removed"));
         }
         mutation
     }
@@ -62,19 +52,10 @@ impl Context<'_> {
         let name = self.changed_header(&header_path.field("key"), &header.key, "modified");
         let (field, raw) = match header.raw_value.is_empty() {
             true => ("value", header.value),
-            false => (
-                "raw_value",
-                String::from_utf8_lossy(&header.raw_value).into_owned(),
-            ),
+            false => ("raw_value", String::from_utf8_lossy(&header.raw_value).into_owned()),
         };
         let value = self.added_value(&header_path.field(field), &raw);
-        Some(HeaderAddition {
-            name: name?,
-            value: value?,
-            raw,
-            action,
-            keep_empty_value: option.keep_empty_value,
-        })
+        Some(HeaderAddition { name: name?, value: value?, raw, action, keep_empty_value: option.keep_empty_value })
     }
 
     fn added_value(&mut self, path: &Path<'_>, raw: &str) -> Option<AddedValue> {
@@ -116,8 +97,7 @@ impl Context<'_> {
         };
         if option.append_action != 0 {
             let message = "both `append` and `append_action` are set; `append` is the old spelling, leave it out";
-            self.report
-                .error(&path.field("append"), "conflicting-fields", message);
+            self.report.error(&path.field("append"), "conflicting-fields", message);
         }
         match append.value {
             true => AppendAction::AppendIfExistsOrAdd,
@@ -131,8 +111,7 @@ impl Context<'_> {
             let message = format!(":-prefixed or host headers may not be {how}: `{name}`");
             let help = "rewrite the host with `host_rewrite_literal` and the path with `prefix_rewrite` or \
                         `regex_rewrite` of the route";
-            self.report
-                .error_with(path, "protected-header", message, help);
+            self.report.error_with(path, "protected-header", message, help);
             return None;
         }
         self.header_name(path, name)
@@ -143,11 +122,7 @@ impl Context<'_> {
         match HeaderName::try_from(name.to_ascii_lowercase()) {
             Ok(name) => Some(name),
             Err(_) => {
-                self.report.error(
-                    path,
-                    "bad-header-name",
-                    format!("`{name}` is not a header name"),
-                );
+                self.report.error(path, "bad-header-name", format!("`{name}` is not a header name"));
                 None
             }
         }

@@ -10,11 +10,7 @@ use crate::model::{access_log::JsonNode, report::Path};
 pub(super) fn object(fields: &Struct) -> Json {
     let mut keys: Vec<_> = fields.fields.iter().collect();
     keys.sort_by_key(|(key, _)| *key);
-    Json::Object(
-        keys.into_iter()
-            .map(|(key, field)| (key.clone(), value(field)))
-            .collect(),
-    )
+    Json::Object(keys.into_iter().map(|(key, field)| (key.clone(), value(field))).collect())
 }
 
 fn value(wire: &Value) -> Json {
@@ -43,14 +39,9 @@ impl Context<'_> {
     pub(super) fn json_node(&mut self, path: &Path<'_>, json: &Json) -> JsonNode {
         match json {
             Json::Object(fields) => JsonNode::Object(
-                fields
-                    .iter()
-                    .map(|(key, field)| (key.clone(), self.json_node(&path.entry(key), field)))
-                    .collect(),
+                fields.iter().map(|(key, field)| (key.clone(), self.json_node(&path.entry(key), field))).collect(),
             ),
-            Json::Array(list) => {
-                JsonNode::List(list.iter().map(|item| self.json_node(path, item)).collect())
-            }
+            Json::Array(list) => JsonNode::List(list.iter().map(|item| self.json_node(path, item)).collect()),
             Json::String(text) => match self.format(path, text) {
                 Some(format) if format.as_literal().is_none() => JsonNode::Format(format),
                 Some(format) => JsonNode::Constant(format.as_literal().unwrap_or_default().into()),

@@ -9,17 +9,12 @@ use super::{Context, extension, value::number};
 use crate::model::{cluster::LbPolicy, report::Path};
 
 const ROUND_ROBIN: &str = "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin";
-const LEAST_REQUEST: &str =
-    "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest";
+const LEAST_REQUEST: &str = "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest";
 const RANDOM: &str = "envoy.extensions.load_balancing_policies.random.v3.Random";
 
 impl Context<'_> {
     /// The policy of a cluster: the typed list wins over `lb_policy`.
-    pub(super) fn load_balancing(
-        &mut self,
-        path: &Path<'_>,
-        message: &mut pb::Cluster,
-    ) -> LbPolicy {
+    pub(super) fn load_balancing(&mut self, path: &Path<'_>, message: &mut pb::Cluster) -> LbPolicy {
         use pb::cluster::{LbConfig, LbPolicy as Old};
         if let Some(typed) = message.load_balancing_policy.take() {
             return self.typed_policy(&path.field("load_balancing_policy"), &typed);
@@ -35,15 +30,11 @@ impl Context<'_> {
             },
             Old::LoadBalancingPolicyConfig => {
                 let text = "`lb_policy: LOAD_BALANCING_POLICY_CONFIG` needs the field `load_balancing_policy`";
-                self.report
-                    .error(&path.field("lb_policy"), "missing-policy", text);
+                self.report.error(&path.field("lb_policy"), "missing-policy", text);
                 LbPolicy::RoundRobin
             }
             other @ (Old::RingHash | Old::Maglev | Old::ClusterProvided) => {
-                self.report.unsupported(
-                    &path.field("lb_policy"),
-                    format!("lb_policy {}", other.as_str_name()),
-                );
+                self.report.unsupported(&path.field("lb_policy"), format!("lb_policy {}", other.as_str_name()));
                 LbPolicy::RoundRobin
             }
         }
@@ -52,10 +43,7 @@ impl Context<'_> {
     /// The first policy of the list that is built, as Envoy does.
     fn typed_policy(&mut self, path: &Path<'_>, list: &pb::LoadBalancingPolicy) -> LbPolicy {
         for (index, policy) in list.policies.iter().enumerate() {
-            let config = policy
-                .typed_extension_config
-                .as_ref()
-                .and_then(|config| config.typed_config.as_ref());
+            let config = policy.typed_extension_config.as_ref().and_then(|config| config.typed_config.as_ref());
             let Some(any) = config else { continue };
             match extension::type_name(any) {
                 ROUND_ROBIN => return LbPolicy::RoundRobin,
@@ -63,31 +51,18 @@ impl Context<'_> {
                 LEAST_REQUEST => {
                     let path = path.item("policies", index);
                     let path = path.field("typed_extension_config");
-                    let message: LeastRequest = self
-                        .decode(&path.field("typed_config"), &any.value)
-                        .unwrap_or_default();
-                    return least_request(
-                        message.choice_count,
-                        message.active_request_bias.as_ref(),
-                    );
+                    let message: LeastRequest =
+                        self.decode(&path.field("typed_config"), &any.value).unwrap_or_default();
+                    return least_request(message.choice_count, message.active_request_bias.as_ref());
                 }
                 _ => {}
             }
         }
-        let first = list
-            .policies
-            .first()
-            .and_then(|policy| policy.typed_extension_config.as_ref());
+        let first = list.policies.first().and_then(|policy| policy.typed_extension_config.as_ref());
         let name = first.map(|config| config.name.as_str()).unwrap_or_default();
         let built = &[ROUND_ROBIN, LEAST_REQUEST, RANDOM];
         let config = first.and_then(|config| config.typed_config.as_ref());
-        self.unknown_extension(
-            &path.item("policies", 0),
-            "load balancing policy",
-            name,
-            config,
-            built,
-        );
+        self.unknown_extension(&path.item("policies", 0), "load balancing policy", name, config, built);
         LbPolicy::RoundRobin
     }
 }

@@ -12,25 +12,18 @@ use super::{
 use crate::model::{
     Address, Listener,
     listener::{
-        DrainType, FilterChain, FilterChainMatch, ListenAddress, SocketOption, TcpKeepalive,
-        TerminalFilter, TrafficDirection,
+        DrainType, FilterChain, FilterChainMatch, ListenAddress, SocketOption, TcpKeepalive, TerminalFilter,
+        TrafficDirection,
     },
     report::Path,
 };
 
-const ADDRESS_HELP: &str =
-    "listeners bind IP addresses: 0.0.0.0 for all interfaces, 127.0.0.1 for this machine only";
-const HCM: &str =
-    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+const ADDRESS_HELP: &str = "listeners bind IP addresses: 0.0.0.0 for all interfaces, 127.0.0.1 for this machine only";
+const HCM: &str = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const RAW_BUFFER: &str = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer";
 
 /// Translates a listener. An unusable address is stood in for by the unspecified one.
-pub(super) fn listener(
-    cx: &mut Context<'_>,
-    path: &Path<'_>,
-    message: pb::Listener,
-    wire: &[u8],
-) -> Listener {
+pub(super) fn listener(cx: &mut Context<'_>, path: &Path<'_>, message: pb::Listener, wire: &[u8]) -> Listener {
     use pb::listener::DrainType as Drain;
     let drain_type = match message.drain_type() {
         Drain::Default => DrainType::Default,
@@ -44,18 +37,11 @@ pub(super) fn listener(
     let options = socket::options(message.socket_options);
     let keepalive = message.tcp_keepalive.map(socket::keepalive);
     let address = listen_address(cx, path, message.address, options.clone(), keepalive);
-    let additional_addresses =
-        additional_addresses(cx, path, message.additional_addresses, &options, keepalive);
+    let additional_addresses = additional_addresses(cx, path, message.additional_addresses, &options, keepalive);
     let address = address.unwrap_or_else(|| unspecified(options));
-    let filter_chains = filter_chains(
-        cx,
-        path,
-        message.filter_chains,
-        message.default_filter_chain.is_none(),
-    );
-    let default_filter_chain = message
-        .default_filter_chain
-        .and_then(|chain| filter_chain(cx, &path.field("default_filter_chain"), chain));
+    let filter_chains = filter_chains(cx, path, message.filter_chains, message.default_filter_chain.is_none());
+    let default_filter_chain =
+        message.default_filter_chain.and_then(|chain| filter_chain(cx, &path.field("default_filter_chain"), chain));
     Listener {
         name: match message.name.is_empty() {
             true => address.address.to_string(),
@@ -72,9 +58,7 @@ pub(super) fn listener(
         backlog: message.tcp_backlog_size.map(|backlog| backlog.value),
         transparent: flag(message.transparent, false),
         freebind: flag(message.freebind, false),
-        tcp_fast_open: message
-            .tcp_fast_open_queue_length
-            .map(|length| length.value),
+        tcp_fast_open: message.tcp_fast_open_queue_length.map(|length| length.value),
         per_connection_buffer_limit: size(message.per_connection_buffer_limit_bytes, 1024 * 1024),
         max_accepts_per_event: number(message.max_connections_to_accept_per_socket_event, 1).max(1),
         ignore_global_conn_limit: message.ignore_global_conn_limit,
@@ -90,12 +74,7 @@ pub(super) fn listener(
 
 fn unspecified(socket_options: Vec<SocketOption>) -> ListenAddress {
     let address = Address::Ip(SocketAddr::from(([0, 0, 0, 0], 0)));
-    ListenAddress {
-        address,
-        ipv4_compat: false,
-        socket_options,
-        tcp_keepalive: None,
-    }
+    ListenAddress { address, ipv4_compat: false, socket_options, tcp_keepalive: None }
 }
 
 fn listen_address(
@@ -105,30 +84,19 @@ fn listen_address(
     socket_options: Vec<SocketOption>,
     tcp_keepalive: Option<TcpKeepalive>,
 ) -> Option<ListenAddress> {
-    let ipv4_compat = message
-        .as_ref()
-        .is_some_and(|address| match &address.address {
-            Some(core::address::Address::SocketAddress(socket)) => socket.ipv4_compat,
-            _ => false,
-        });
+    let ipv4_compat = message.as_ref().is_some_and(|address| match &address.address {
+        Some(core::address::Address::SocketAddress(socket)) => socket.ipv4_compat,
+        _ => false,
+    });
     let path = path.field("address");
     let address = cx.address(&path, message, Names::Refused(ADDRESS_HELP))?;
     let dual = matches!(&address, Address::Ip(SocketAddr::V6(v6))
         if v6.ip().is_unspecified() || v6.ip().to_ipv4_mapped().is_some());
     if ipv4_compat && !dual {
         let text = "`ipv4_compat` is for the address `::` and for IPv4 addresses mapped to IPv6";
-        cx.report.error(
-            &path.field("socket_address").field("ipv4_compat"),
-            "bad-address",
-            text,
-        );
+        cx.report.error(&path.field("socket_address").field("ipv4_compat"), "bad-address", text);
     }
-    Some(ListenAddress {
-        address,
-        ipv4_compat,
-        socket_options,
-        tcp_keepalive,
-    })
+    Some(ListenAddress { address, ipv4_compat, socket_options, tcp_keepalive })
 }
 
 fn additional_addresses(
@@ -151,12 +119,7 @@ fn additional_addresses(
     addresses
 }
 
-fn filter_chains(
-    cx: &mut Context<'_>,
-    path: &Path<'_>,
-    list: Vec<pb::FilterChain>,
-    needed: bool,
-) -> Vec<FilterChain> {
+fn filter_chains(cx: &mut Context<'_>, path: &Path<'_>, list: Vec<pb::FilterChain>, needed: bool) -> Vec<FilterChain> {
     if list.is_empty() && needed {
         let message = "no filter chains specified";
         let help = "give the listener a `filter_chains` entry with an HTTP connection manager";
@@ -168,61 +131,31 @@ fn filter_chains(
         let Some(chain) = filter_chain(cx, &path, message) else {
             continue;
         };
-        if let Some(first) = chains
-            .iter()
-            .position(|other| other.matches == chain.matches)
-        {
-            let message =
-                format!("this filter chain has the same matching rules as filter_chains[{first}]");
-            let help =
-                "only one of them could ever be used: give them different `filter_chain_match`es";
-            cx.report
-                .error_with(&path, "duplicate-filter-chain", message, help);
+        if let Some(first) = chains.iter().position(|other| other.matches == chain.matches) {
+            let message = format!("this filter chain has the same matching rules as filter_chains[{first}]");
+            let help = "only one of them could ever be used: give them different `filter_chain_match`es";
+            cx.report.error_with(&path, "duplicate-filter-chain", message, help);
         }
         chains.push(chain);
     }
     chains
 }
 
-fn filter_chain(
-    cx: &mut Context<'_>,
-    path: &Path<'_>,
-    message: pb::FilterChain,
-) -> Option<FilterChain> {
-    let matches = chain_match(
-        cx,
-        &path.field("filter_chain_match"),
-        message.filter_chain_match.unwrap_or_default(),
-    );
+fn filter_chain(cx: &mut Context<'_>, path: &Path<'_>, message: pb::FilterChain) -> Option<FilterChain> {
+    let matches = chain_match(cx, &path.field("filter_chain_match"), message.filter_chain_match.unwrap_or_default());
     if let Some(transport) = message.transport_socket {
         transport_socket(cx, &path.field("transport_socket"), transport);
     }
-    let transport_socket_connect_timeout = cx.timeout(
-        &path.field("transport_socket_connect_timeout"),
-        message.transport_socket_connect_timeout,
-    );
+    let transport_socket_connect_timeout =
+        cx.timeout(&path.field("transport_socket_connect_timeout"), message.transport_socket_connect_timeout);
     let terminal = terminal_filter(cx, path, message.filters);
-    Some(FilterChain {
-        name: message.name,
-        matches,
-        transport_socket_connect_timeout,
-        terminal: terminal?,
-    })
+    Some(FilterChain { name: message.name, matches, transport_socket_connect_timeout, terminal: terminal? })
 }
 
 /// Plain text is the only transport that is built.
-pub(super) fn transport_socket(
-    cx: &mut Context<'_>,
-    path: &Path<'_>,
-    message: core::TransportSocket,
-) {
-    let config = message
-        .config_type
-        .map(|core::transport_socket::ConfigType::TypedConfig(any)| any);
-    if config
-        .as_ref()
-        .is_some_and(|any| extension::type_name(any) == RAW_BUFFER)
-    {
+pub(super) fn transport_socket(cx: &mut Context<'_>, path: &Path<'_>, message: core::TransportSocket) {
+    let config = message.config_type.map(|core::transport_socket::ConfigType::TypedConfig(any)| any);
+    if config.as_ref().is_some_and(|any| extension::type_name(any) == RAW_BUFFER) {
         return;
     }
     cx.unknown_extension(
@@ -234,11 +167,7 @@ pub(super) fn transport_socket(
     );
 }
 
-fn chain_match(
-    cx: &mut Context<'_>,
-    path: &Path<'_>,
-    message: pb::FilterChainMatch,
-) -> FilterChainMatch {
+fn chain_match(cx: &mut Context<'_>, path: &Path<'_>, message: pb::FilterChainMatch) -> FilterChainMatch {
     use pb::filter_chain_match::ConnectionSourceType as Source;
     let source_is_local = match message.source_type() {
         Source::Any => None,
@@ -248,48 +177,31 @@ fn chain_match(
     let mut port = |path: &Path<'_>, value: u32| {
         let port = u16::try_from(value).ok().filter(|port| *port != 0);
         if port.is_none() {
-            cx.report
-                .error(path, "bad-port", format!("{value} is not a port"));
+            cx.report.error(path, "bad-port", format!("{value} is not a port"));
         }
         port
     };
-    let destination_port = message
-        .destination_port
-        .and_then(|value| port(&path.field("destination_port"), value.value));
+    let destination_port =
+        message.destination_port.and_then(|value| port(&path.field("destination_port"), value.value));
     let ports = message.source_ports.into_iter().enumerate();
-    let source_ports = ports
-        .filter_map(|(index, value)| port(&path.item("source_ports", index), value))
-        .collect();
+    let source_ports = ports.filter_map(|(index, value)| port(&path.item("source_ports", index), value)).collect();
     FilterChainMatch {
         destination_port,
         source_is_local,
         source_ports,
         prefix_ranges: cx.cidrs(path, "prefix_ranges", message.prefix_ranges),
-        direct_source_prefix_ranges: cx.cidrs(
-            path,
-            "direct_source_prefix_ranges",
-            message.direct_source_prefix_ranges,
-        ),
+        direct_source_prefix_ranges: cx.cidrs(path, "direct_source_prefix_ranges", message.direct_source_prefix_ranges),
         source_prefix_ranges: cx.cidrs(path, "source_prefix_ranges", message.source_prefix_ranges),
     }
 }
 
 /// Exactly one filter, which has to be one that ends a chain.
-fn terminal_filter(
-    cx: &mut Context<'_>,
-    path: &Path<'_>,
-    filters: Vec<pb::Filter>,
-) -> Option<TerminalFilter> {
+fn terminal_filter(cx: &mut Context<'_>, path: &Path<'_>, filters: Vec<pb::Filter>) -> Option<TerminalFilter> {
     let mut terminal = None;
     let last = filters.len().saturating_sub(1);
     if filters.is_empty() {
         let help = "add `envoy.filters.network.http_connection_manager`";
-        cx.report.error_with(
-            path,
-            "no-network-filter",
-            "this filter chain has no filters",
-            help,
-        );
+        cx.report.error_with(path, "no-network-filter", "this filter chain has no filters", help);
     }
     for (index, filter) in filters.into_iter().enumerate() {
         let path = path.item("filters", index);
@@ -299,31 +211,18 @@ fn terminal_filter(
             Some(pb::filter::ConfigType::ConfigDiscovery(_)) => continue,
             None => None,
         };
-        let Some(any) = config
-            .as_ref()
-            .filter(|any| extension::type_name(any) == HCM)
-        else {
+        let Some(any) = config.as_ref().filter(|any| extension::type_name(any) == HCM) else {
             let built = &["envoy.filters.network.http_connection_manager"];
-            cx.unknown_extension(
-                &path,
-                "network filter",
-                &filter.name,
-                config.as_ref(),
-                built,
-            );
+            cx.unknown_extension(&path, "network filter", &filter.name, config.as_ref(), built);
             continue;
         };
         if index != last {
-            let message = format!(
-                "terminal filter `{}` must be the last one of the filter chain",
-                filter.name
-            );
+            let message = format!("terminal filter `{}` must be the last one of the filter chain", filter.name);
             cx.report.error(&path, "terminal-not-last", message);
         }
         let path = path.field("typed_config");
         if let Some(message) = cx.decode(&path, &any.value) {
-            terminal = hcm::manager(cx, &path, message)
-                .map(|manager| TerminalFilter::Http(manager.into()));
+            terminal = hcm::manager(cx, &path, message).map(|manager| TerminalFilter::Http(manager.into()));
         }
     }
     terminal

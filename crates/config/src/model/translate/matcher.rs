@@ -5,9 +5,7 @@
 
 use envoy_types::pb::envoy::{
     config::route::v3 as route,
-    r#type::matcher::v3::{
-        RegexMatchAndSubstitute, RegexMatcher, StringMatcher as Wire, string_matcher::MatchPattern,
-    },
+    r#type::matcher::v3::{RegexMatchAndSubstitute, RegexMatcher, StringMatcher as Wire, string_matcher::MatchPattern},
 };
 use http::HeaderName;
 use regex::bytes::{Regex, RegexBuilder};
@@ -21,26 +19,15 @@ use crate::model::{
 impl Context<'_> {
     /// An expression that has to match the whole text.
     pub(super) fn full_match(&mut self, path: &Path<'_>, matcher: &RegexMatcher) -> Option<Regex> {
-        self.regex(path, &matcher.regex, |pattern| {
-            format!(r"\A(?:{pattern})\z")
-        })
+        self.regex(path, &matcher.regex, |pattern| format!(r"\A(?:{pattern})\z"))
     }
 
-    fn regex(
-        &mut self,
-        path: &Path<'_>,
-        written: &str,
-        anchor: impl FnOnce(String) -> String,
-    ) -> Option<Regex> {
-        let compiled = re2::to_regex(written)
-            .map_err(str::to_owned)
-            .and_then(|pattern| {
-                let pattern = anchor(pattern);
-                let compile = |unicode| RegexBuilder::new(&pattern).unicode(unicode).build();
-                compile(false)
-                    .or_else(|_| compile(true))
-                    .map_err(|error| last_line(&error.to_string()).to_owned())
-            });
+    fn regex(&mut self, path: &Path<'_>, written: &str, anchor: impl FnOnce(String) -> String) -> Option<Regex> {
+        let compiled = re2::to_regex(written).map_err(str::to_owned).and_then(|pattern| {
+            let pattern = anchor(pattern);
+            let compile = |unicode| RegexBuilder::new(&pattern).unicode(unicode).build();
+            compile(false).or_else(|_| compile(true)).map_err(|error| last_line(&error.to_string()).to_owned())
+        });
         compiled
             .map_err(|reason| {
                 let help = "expressions are RE2's: no look-around, no back-references; write `\\\\` for a \
@@ -62,23 +49,14 @@ impl Context<'_> {
         if let Err(message) = check_substitution(&rewrite.substitution, regex.captures_len()) {
             // Envoy accepts it and leaves such paths as they are.
             let path = path.field("substitution");
-            self.report
-                .warning(&path, "bad-substitution", message, None);
+            self.report.warning(&path, "bad-substitution", message, None);
         }
         Some((regex, rewrite.substitution))
     }
 
     /// A string matcher; `None` when it is unusable (reported).
-    pub(super) fn string_matcher(
-        &mut self,
-        path: &Path<'_>,
-        matcher: Wire,
-    ) -> Option<StringMatcher> {
-        let case = if matcher.ignore_case {
-            Case::Insensitive
-        } else {
-            Case::Sensitive
-        };
+    pub(super) fn string_matcher(&mut self, path: &Path<'_>, matcher: Wire) -> Option<StringMatcher> {
+        let case = if matcher.ignore_case { Case::Insensitive } else { Case::Sensitive };
         Some(match matcher.match_pattern {
             Some(MatchPattern::Exact(text)) => StringMatcher::Exact(text, case),
             Some(MatchPattern::Prefix(text)) => StringMatcher::Prefix(text, case),
@@ -98,23 +76,12 @@ impl Context<'_> {
     }
 
     /// Header matchers of a route.
-    pub(super) fn header_matchers(
-        &mut self,
-        path: &Path<'_>,
-        list: Vec<route::HeaderMatcher>,
-    ) -> Vec<HeaderMatcher> {
+    pub(super) fn header_matchers(&mut self, path: &Path<'_>, list: Vec<route::HeaderMatcher>) -> Vec<HeaderMatcher> {
         let each = list.into_iter().enumerate();
-        each.filter_map(|(index, matcher)| {
-            self.header_matcher(&path.item("headers", index), matcher)
-        })
-        .collect()
+        each.filter_map(|(index, matcher)| self.header_matcher(&path.item("headers", index), matcher)).collect()
     }
 
-    fn header_matcher(
-        &mut self,
-        path: &Path<'_>,
-        matcher: route::HeaderMatcher,
-    ) -> Option<HeaderMatcher> {
+    fn header_matcher(&mut self, path: &Path<'_>, matcher: route::HeaderMatcher) -> Option<HeaderMatcher> {
         let name = self.matched_header(&path.field("name"), &matcher.name);
         let value = self.header_value(path, matcher.header_match_specifier);
         Some(HeaderMatcher {
@@ -139,9 +106,7 @@ impl Context<'_> {
             Some(By::RangeMatch(range)) => {
                 return Some(HeaderValueMatch::Range(range.start, range.end));
             }
-            Some(By::StringMatch(matcher)) => {
-                self.string_matcher(&path.field("string_match"), matcher)?
-            }
+            Some(By::StringMatch(matcher)) => self.string_matcher(&path.field("string_match"), matcher)?,
             Some(By::SafeRegexMatch(regex)) => {
                 StringMatcher::Regex(self.full_match(&path.field("safe_regex_match"), &regex)?)
             }
@@ -161,11 +126,7 @@ impl Context<'_> {
             lower => match HeaderName::try_from(lower) {
                 Ok(name) => MatchedHeader::Name(name),
                 Err(_) => {
-                    self.report.error(
-                        path,
-                        "bad-header-name",
-                        format!("`{name}` is not a header name"),
-                    );
+                    self.report.error(path, "bad-header-name", format!("`{name}` is not a header name"));
                     return None;
                 }
             },
@@ -185,18 +146,12 @@ impl Context<'_> {
             let (value, present) = match matcher.query_parameter_match_specifier {
                 None => (None, true),
                 Some(By::PresentMatch(present)) => (None, present),
-                Some(By::StringMatch(text)) => {
-                    match self.string_matcher(&path.field("string_match"), text) {
-                        Some(matcher) => (Some(matcher), true),
-                        None => continue,
-                    }
-                }
+                Some(By::StringMatch(text)) => match self.string_matcher(&path.field("string_match"), text) {
+                    Some(matcher) => (Some(matcher), true),
+                    None => continue,
+                },
             };
-            matchers.push(QueryMatcher {
-                name: matcher.name,
-                value,
-                present,
-            });
+            matchers.push(QueryMatcher { name: matcher.name, value, present });
         }
         matchers
     }
@@ -214,15 +169,11 @@ fn check_substitution(text: &str, groups: usize) -> Result<(), String> {
             Some(digit) if digit.is_ascii_digit() => {
                 let group = digit.to_digit(10).unwrap_or_default();
                 if usize::try_from(group).is_ok_and(|group| group >= groups) {
-                    return Err(format!(
-                        "`\\{group}` refers to a group that the pattern does not have"
-                    ));
+                    return Err(format!("`\\{group}` refers to a group that the pattern does not have"));
                 }
             }
             _ => {
-                return Err(
-                    "after a backslash stands a digit (a group) or another backslash".to_owned(),
-                );
+                return Err("after a backslash stands a digit (a group) or another backslash".to_owned());
             }
         }
     }

@@ -66,54 +66,34 @@ pub type Translated<T> = (Option<T>, Vec<Diagnostic>);
 
 /// Translates a `envoy.config.bootstrap.v3.Bootstrap`.
 pub fn translate_bootstrap(wire: &[u8], options: &Options) -> Translated<Bootstrap> {
-    translate(
-        wire,
-        options,
-        "envoy.config.bootstrap.v3.Bootstrap",
-        bootstrap::bootstrap,
-    )
+    translate(wire, options, "envoy.config.bootstrap.v3.Bootstrap", bootstrap::bootstrap)
 }
 
 /// Translates a `envoy.config.listener.v3.Listener` that came by xDS.
 pub fn translate_listener(wire: &[u8], options: &Options) -> Translated<Listener> {
-    translate(
-        wire,
-        options,
-        "envoy.config.listener.v3.Listener",
-        |cx, path, wire| {
-            let message = cx.decode(path, wire)?;
-            Some(listener::listener(cx, path, message, wire))
-        },
-    )
+    translate(wire, options, "envoy.config.listener.v3.Listener", |cx, path, wire| {
+        let message = cx.decode(path, wire)?;
+        Some(listener::listener(cx, path, message, wire))
+    })
 }
 
 /// Translates a `envoy.config.cluster.v3.Cluster` that came by xDS.
 pub fn translate_cluster(wire: &[u8], options: &Options) -> Translated<Cluster> {
-    translate(
-        wire,
-        options,
-        "envoy.config.cluster.v3.Cluster",
-        |cx, path, wire| {
-            let message = cx.decode(path, wire)?;
-            let mut cluster = cluster::cluster(cx, path, message, wire);
-            cluster.added_via_api = true;
-            Some(cluster)
-        },
-    )
+    translate(wire, options, "envoy.config.cluster.v3.Cluster", |cx, path, wire| {
+        let message = cx.decode(path, wire)?;
+        let mut cluster = cluster::cluster(cx, path, message, wire);
+        cluster.added_via_api = true;
+        Some(cluster)
+    })
 }
 
 /// Translates a `envoy.config.route.v3.RouteConfiguration` that came by xDS. Its clusters are
 /// not looked for: whoever holds the clusters does that when it says `validate_clusters: true`.
 pub fn translate_route_config(wire: &[u8], options: &Options) -> Translated<RouteTable> {
-    translate(
-        wire,
-        options,
-        "envoy.config.route.v3.RouteConfiguration",
-        |cx, path, wire| {
-            let message = cx.decode(path, wire)?;
-            Some(route::table(cx, path, message, route::Origin::Api))
-        },
-    )
+    translate(wire, options, "envoy.config.route.v3.RouteConfiguration", |cx, path, wire| {
+        let message = cx.decode(path, wire)?;
+        Some(route::table(cx, path, message, route::Origin::Api))
+    })
 }
 
 fn translate<T>(
@@ -126,10 +106,7 @@ fn translate<T>(
     let path = Path::root("");
     FieldCheck::new(&mut cx.report).check(message, wire, &path);
     let settings = run(&mut cx, &path, wire);
-    (
-        settings.filter(|_| !cx.report.has_errors()),
-        cx.report.into_diagnostics(),
-    )
+    (settings.filter(|_| !cx.report.has_errors()), cx.report.into_diagnostics())
 }
 
 /// What the translating functions share.
@@ -150,13 +127,7 @@ const GUESSES: usize = 20;
 
 impl<'o> Context<'o> {
     fn new(options: &'o Options) -> Self {
-        Self {
-            options,
-            report: Report::default(),
-            clusters: None,
-            resolvers: Vec::new(),
-            guesses: GUESSES,
-        }
+        Self { options, report: Report::default(), clusters: None, resolvers: Vec::new(), guesses: GUESSES }
     }
 
     /// Decodes a message; the wire walk before has checked that the bytes are well formed, so that
@@ -165,11 +136,7 @@ impl<'o> Context<'o> {
         match M::decode(wire) {
             Ok(message) => Some(message),
             Err(error) => {
-                self.report.error(
-                    path,
-                    "malformed-message",
-                    format!("these bytes are no such message: {error}"),
-                );
+                self.report.error(path, "malformed-message", format!("these bytes are no such message: {error}"));
                 None
             }
         }

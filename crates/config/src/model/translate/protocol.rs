@@ -17,30 +17,15 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 
 impl Context<'_> {
     /// `common_http_protocol_options`.
-    pub(super) fn common_options(
-        &mut self,
-        path: &Path<'_>,
-        message: core::HttpProtocolOptions,
-    ) -> CommonOptions {
+    pub(super) fn common_options(&mut self, path: &Path<'_>, message: core::HttpProtocolOptions) -> CommonOptions {
         use core::http_protocol_options::HeadersWithUnderscoresAction as Action;
         CommonOptions {
-            idle_timeout: self.timeout_or(
-                &path.field("idle_timeout"),
-                message.idle_timeout,
-                IDLE_TIMEOUT,
-            ),
-            max_connection_duration: self.timeout(
-                &path.field("max_connection_duration"),
-                message.max_connection_duration,
-            ),
+            idle_timeout: self.timeout_or(&path.field("idle_timeout"), message.idle_timeout, IDLE_TIMEOUT),
+            max_connection_duration: self
+                .timeout(&path.field("max_connection_duration"), message.max_connection_duration),
             max_headers_count: size(message.max_headers_count, 100),
-            max_response_headers: message
-                .max_response_headers_kb
-                .map(|kb| usize_of(kb.value).saturating_mul(1024)),
-            max_stream_duration: self.timeout(
-                &path.field("max_stream_duration"),
-                message.max_stream_duration,
-            ),
+            max_response_headers: message.max_response_headers_kb.map(|kb| usize_of(kb.value).saturating_mul(1024)),
+            max_stream_duration: self.timeout(&path.field("max_stream_duration"), message.max_stream_duration),
             underscores: match message.headers_with_underscores_action() {
                 Action::Allow => Underscores::Allow,
                 Action::RejectRequest => Underscores::Reject,
@@ -51,11 +36,7 @@ impl Context<'_> {
     }
 
     /// `connection_keepalive`, when it has an interval.
-    fn keepalive(
-        &mut self,
-        path: &Path<'_>,
-        message: Option<core::KeepaliveSettings>,
-    ) -> Option<(Duration, Duration)> {
+    fn keepalive(&mut self, path: &Path<'_>, message: Option<core::KeepaliveSettings>) -> Option<(Duration, Duration)> {
         let message = message?;
         let interval = self.duration(&path.field("interval"), message.interval);
         let timeout = self.duration(&path.field("timeout"), message.timeout);
@@ -71,20 +52,11 @@ impl Context<'_> {
         inherited: bool,
     ) -> Http2Options {
         let defaults = http2_defaults();
-        let keepalive = self.keepalive(
-            &path.field("connection_keepalive"),
-            message.connection_keepalive,
-        );
+        let keepalive = self.keepalive(&path.field("connection_keepalive"), message.connection_keepalive);
         Http2Options {
             hpack_table_size: number(message.hpack_table_size, defaults.hpack_table_size),
-            max_concurrent_streams: number(
-                message.max_concurrent_streams,
-                defaults.max_concurrent_streams,
-            ),
-            initial_stream_window: number(
-                message.initial_stream_window_size,
-                defaults.initial_stream_window,
-            ),
+            max_concurrent_streams: number(message.max_concurrent_streams, defaults.max_concurrent_streams),
+            initial_stream_window: number(message.initial_stream_window_size, defaults.initial_stream_window),
             initial_connection_window: number(
                 message.initial_connection_window_size,
                 defaults.initial_connection_window,
@@ -119,9 +91,7 @@ impl Context<'_> {
 /// `http_protocol_options`; `inherited` is what the manager says about invalid messages.
 pub(super) fn http1_options(message: core::Http1ProtocolOptions, inherited: bool) -> Http1Options {
     use core::http1_protocol_options::header_key_format::HeaderFormat;
-    let key_format = message
-        .header_key_format
-        .and_then(|format| format.header_format);
+    let key_format = message.header_key_format.and_then(|format| format.header_format);
     Http1Options {
         allow_absolute_url: flag(message.allow_absolute_url, true),
         accept_http_10: message.accept_http_10,
@@ -130,10 +100,7 @@ pub(super) fn http1_options(message: core::Http1ProtocolOptions, inherited: bool
         enable_trailers: message.enable_trailers,
         allow_chunked_length: message.allow_chunked_length,
         allow_custom_methods: message.allow_custom_methods,
-        stream_error_on_invalid_http_message: flag(
-            message.override_stream_error_on_invalid_http_message,
-            inherited,
-        ),
+        stream_error_on_invalid_http_message: flag(message.override_stream_error_on_invalid_http_message, inherited),
         send_fully_qualified_url: message.send_fully_qualified_url,
     }
 }

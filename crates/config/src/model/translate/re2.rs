@@ -150,20 +150,14 @@ mod tests {
 
     fn matches(pattern: &str, text: &str) -> bool {
         let pattern = format!(r"\A(?:{})\z", to_regex(pattern).unwrap());
-        regex::bytes::Regex::new(&pattern)
-            .unwrap()
-            .is_match(text.as_bytes())
+        regex::bytes::Regex::new(&pattern).unwrap().is_match(text.as_bytes())
     }
 
     #[test]
     fn what_both_read_alike_stays_as_it_is() {
-        for pattern in [
-            r"/a/[0-9a-f]{8}(?:-x)?\.(js|css)",
-            r"a{2,3}b{4,}",
-            r"[^/]+\d\[\]",
-            "[[:alpha:]_]",
-            r"\pL\p{Greek}\x{ff}",
-        ] {
+        for pattern in
+            [r"/a/[0-9a-f]{8}(?:-x)?\.(js|css)", r"a{2,3}b{4,}", r"[^/]+\d\[\]", "[[:alpha:]_]", r"\pL\p{Greek}\x{ff}"]
+        {
             assert_eq!(to_regex(pattern).as_deref(), Ok(pattern));
         }
     }

@@ -42,10 +42,7 @@ pub(super) fn table(
         validate_clusters: flag(message.validate_clusters, origin == Origin::Static),
         max_direct_response_body: size(message.max_direct_response_body_size_bytes, 4096),
     };
-    let mut names = Names {
-        table: message.name.clone(),
-        ..Names::default()
-    };
+    let mut names = Names { table: message.name.clone(), ..Names::default() };
     let mut virtual_hosts = Vec::with_capacity(message.virtual_hosts.len());
     for (index, host) in message.virtual_hosts.into_iter().enumerate() {
         let path = path.item("virtual_hosts", index);
@@ -68,9 +65,7 @@ pub(super) fn table(
             message.response_headers_to_remove,
         ),
         internal_only_headers: internal
-            .filter_map(|(index, name)| {
-                cx.header_name(&path.item("internal_only_headers", index), name)
-            })
+            .filter_map(|(index, name)| cx.header_name(&path.item("internal_only_headers", index), name))
             .collect(),
         most_specific_header_mutations_wins: message.most_specific_header_mutations_wins,
         ignore_port_in_host_matching: message.ignore_port_in_host_matching,
@@ -90,20 +85,10 @@ struct Names {
 }
 
 impl Names {
-    fn check(
-        &mut self,
-        cx: &mut Context<'_>,
-        path: &Path<'_>,
-        index: usize,
-        host: &pb::VirtualHost,
-    ) {
+    fn check(&mut self, cx: &mut Context<'_>, path: &Path<'_>, index: usize, host: &pb::VirtualHost) {
         if let Some(first) = self.hosts.get(&host.name) {
-            let message = format!(
-                "duplicate virtual host name `{}`: virtual_hosts[{first}] has it already",
-                host.name
-            );
-            cx.report
-                .warning(&path.field("name"), "duplicate-virtual-host", message, None);
+            let message = format!("duplicate virtual host name `{}`: virtual_hosts[{first}] has it already", host.name);
+            cx.report.warning(&path.field("name"), "duplicate-virtual-host", message, None);
         } else {
             self.hosts.insert(host.name.clone(), index);
         }
@@ -117,49 +102,24 @@ impl Names {
             let (code, message) = match domain.as_str() {
                 "*" => (
                     "duplicate-wildcard",
-                    format!(
-                        "only a single `*` domain is permitted in route table `{}`",
-                        self.table
-                    ),
+                    format!("only a single `*` domain is permitted in route table `{}`", self.table),
                 ),
-                _ => (
-                    "duplicate-domain",
-                    format!(
-                        "duplicate domain `{domain}` in route table `{}`",
-                        self.table
-                    ),
-                ),
+                _ => ("duplicate-domain", format!("duplicate domain `{domain}` in route table `{}`", self.table)),
             };
-            cx.report.error_with(
-                &path,
-                code,
-                message,
-                format!("virtual_hosts[{first}] has it already"),
-            );
+            cx.report.error_with(&path, code, message, format!("virtual_hosts[{first}] has it already"));
         }
     }
 }
 
-#[expect(
-    deprecated,
-    reason = "`per_request_buffer_limit_bytes` is still accepted"
-)]
-fn virtual_host(
-    cx: &mut Context<'_>,
-    path: &Path<'_>,
-    message: pb::VirtualHost,
-    rules: TableRules,
-) -> VirtualHost {
+#[expect(deprecated, reason = "`per_request_buffer_limit_bytes` is still accepted")]
+fn virtual_host(cx: &mut Context<'_>, path: &Path<'_>, message: pb::VirtualHost, rules: TableRules) -> VirtualHost {
     use pb::virtual_host::TlsRequirementType as Tls;
     let require_tls = match message.require_tls() {
         Tls::None => RequireTls::None,
         Tls::ExternalOnly => RequireTls::ExternalOnly,
         Tls::All => RequireTls::All,
     };
-    let limit = request_buffer_limit(
-        &message.per_request_buffer_limit_bytes,
-        message.request_body_buffer_limit,
-    );
+    let limit = request_buffer_limit(&message.per_request_buffer_limit_bytes, message.request_body_buffer_limit);
     let mut reached = shadow::Reached::default();
     let mut routes = Vec::with_capacity(message.routes.len());
     for (index, wire) in message.routes.into_iter().enumerate() {
@@ -172,11 +132,7 @@ fn virtual_host(
     }
     VirtualHost {
         name: message.name,
-        domains: message
-            .domains
-            .into_iter()
-            .map(|domain| domain.to_ascii_lowercase())
-            .collect(),
+        domains: message.domains.into_iter().map(|domain| domain.to_ascii_lowercase()).collect(),
         routes,
         require_tls,
         request_headers: cx.mutation(
@@ -201,42 +157,19 @@ fn request_buffer_limit(
     old: &Option<envoy_types::pb::google::protobuf::UInt32Value>,
     new: Option<envoy_types::pb::google::protobuf::UInt64Value>,
 ) -> Option<u64> {
-    new.map(|limit| limit.value)
-        .or_else(|| old.as_ref().map(|limit| u64::from(limit.value)))
+    new.map(|limit| limit.value).or_else(|| old.as_ref().map(|limit| u64::from(limit.value)))
 }
 
-#[expect(
-    deprecated,
-    reason = "`per_request_buffer_limit_bytes` is still accepted"
-)]
-fn route(
-    cx: &mut Context<'_>,
-    path: &Path<'_>,
-    message: pb::Route,
-    rules: TableRules,
-) -> Option<Route> {
-    let request_buffer_limit = request_buffer_limit(
-        &message.per_request_buffer_limit_bytes,
-        message.request_body_buffer_limit,
-    );
-    let matches = route_match(
-        cx,
-        &path.field("match"),
-        message.r#match.unwrap_or_default(),
-    );
+#[expect(deprecated, reason = "`per_request_buffer_limit_bytes` is still accepted")]
+fn route(cx: &mut Context<'_>, path: &Path<'_>, message: pb::Route, rules: TableRules) -> Option<Route> {
+    let request_buffer_limit =
+        request_buffer_limit(&message.per_request_buffer_limit_bytes, message.request_body_buffer_limit);
+    let matches = route_match(cx, &path.field("match"), message.r#match.unwrap_or_default());
     let action = cx.route_action(path, message.action, rules);
-    let request_headers = cx.mutation(
-        path,
-        header::REQUEST,
-        message.request_headers_to_add,
-        message.request_headers_to_remove,
-    );
-    let response_headers = cx.mutation(
-        path,
-        header::RESPONSE,
-        message.response_headers_to_add,
-        message.response_headers_to_remove,
-    );
+    let request_headers =
+        cx.mutation(path, header::REQUEST, message.request_headers_to_add, message.request_headers_to_remove);
+    let response_headers =
+        cx.mutation(path, header::RESPONSE, message.response_headers_to_add, message.response_headers_to_remove);
     Some(Route {
         matches: matches?,
         action: action?,
@@ -248,11 +181,7 @@ fn route(
     })
 }
 
-fn route_match(
-    cx: &mut Context<'_>,
-    path: &Path<'_>,
-    message: pb::RouteMatch,
-) -> Option<RouteMatch> {
+fn route_match(cx: &mut Context<'_>, path: &Path<'_>, message: pb::RouteMatch) -> Option<RouteMatch> {
     let how = path_match(cx, path, message.path_specifier);
     let headers = cx.header_matchers(path, message.headers);
     let query_parameters = cx.query_matchers(path, message.query_parameters);
@@ -282,20 +211,16 @@ fn path_match(
         Some(By::PathSeparatedPrefix(prefix)) => {
             if !prefix.starts_with('/') || prefix.ends_with('/') || prefix.contains(['?', '#']) {
                 let message = "`path_separated_prefix` starts with `/`, does not end with `/` and holds no `?` or `#`";
-                cx.report
-                    .error(&path.field("path_separated_prefix"), "bad-path", message);
+                cx.report.error(&path.field("path_separated_prefix"), "bad-path", message);
                 return None;
             }
             PathMatch::SeparatedPrefix(prefix)
         }
-        Some(By::SafeRegex(regex)) => {
-            PathMatch::Regex(cx.full_match(&path.field("safe_regex"), &regex)?)
-        }
+        Some(By::SafeRegex(regex)) => PathMatch::Regex(cx.full_match(&path.field("safe_regex"), &regex)?),
         // The field check has refused these.
         Some(By::ConnectMatcher(_) | By::PathMatchPolicy(_)) => return None,
         None => {
-            let message =
-                "a route needs one of `prefix`, `path`, `path_separated_prefix`, `safe_regex`";
+            let message = "a route needs one of `prefix`, `path`, `path_separated_prefix`, `safe_regex`";
             cx.report.error(path, "missing-match", message);
             return None;
         }

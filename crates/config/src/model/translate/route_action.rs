@@ -9,8 +9,7 @@ use super::{Context, extension, header, route::TableRules};
 use crate::model::{
     report::Path,
     route::{
-        ClusterSpecifier, DirectResponse, Forward, HostRewrite, Redirect, RedirectPath,
-        RouteAction, WeightedCluster,
+        ClusterSpecifier, DirectResponse, Forward, HostRewrite, Redirect, RedirectPath, RouteAction, WeightedCluster,
     },
 };
 
@@ -31,12 +30,12 @@ impl Context<'_> {
                 let forward = self.forward(&path.field("route"), forward, rules)?;
                 Some(RouteAction::Forward(Box::new(forward)))
             }
-            Some(Action::Redirect(redirect)) => self
-                .redirect(&path.field("redirect"), redirect)
-                .map(RouteAction::Redirect),
-            Some(Action::DirectResponse(direct)) => self
-                .direct_response(&path.field("direct_response"), direct, rules)
-                .map(RouteAction::Direct),
+            Some(Action::Redirect(redirect)) => {
+                self.redirect(&path.field("redirect"), redirect).map(RouteAction::Redirect)
+            }
+            Some(Action::DirectResponse(direct)) => {
+                self.direct_response(&path.field("direct_response"), direct, rules).map(RouteAction::Direct)
+            }
             Some(Action::NonForwardingAction(_)) => Some(RouteAction::NonForwarding),
             // The field check has refused it.
             Some(Action::FilterAction(_)) => None,
@@ -48,12 +47,7 @@ impl Context<'_> {
         }
     }
 
-    fn forward(
-        &mut self,
-        path: &Path<'_>,
-        message: pb::RouteAction,
-        rules: TableRules,
-    ) -> Option<Forward> {
+    fn forward(&mut self, path: &Path<'_>, message: pb::RouteAction, rules: TableRules) -> Option<Forward> {
         use pb::route_action::ClusterNotFoundResponseCode as NotFound;
         let cluster_not_found = match message.cluster_not_found_response_code() {
             NotFound::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -63,12 +57,10 @@ impl Context<'_> {
         let high_priority = message.priority != 0;
         if !message.prefix_rewrite.is_empty() && message.regex_rewrite.is_some() {
             let text = "only one of `prefix_rewrite` and `regex_rewrite` can be used";
-            self.report
-                .error(&path.field("regex_rewrite"), "conflicting-fields", text);
+            self.report.error(&path.field("regex_rewrite"), "conflicting-fields", text);
         }
         let rewrite = message.regex_rewrite;
-        let regex_rewrite =
-            rewrite.and_then(|rewrite| self.substitution(&path.field("regex_rewrite"), rewrite));
+        let regex_rewrite = rewrite.and_then(|rewrite| self.substitution(&path.field("regex_rewrite"), rewrite));
         let cluster = self.cluster_specifier(path, message.cluster_specifier, rules);
         let host_rewrite = self.host_rewrite(path, message.host_rewrite_specifier);
         let stream = message.max_stream_duration.unwrap_or_default();
@@ -82,10 +74,7 @@ impl Context<'_> {
             append_x_forwarded_host: message.append_x_forwarded_host,
             timeout: self.timeout_or(&path.field("timeout"), message.timeout, ROUTE_TIMEOUT),
             idle_timeout: self.duration(&path.field("idle_timeout"), message.idle_timeout),
-            max_stream_duration: self.duration(
-                &stream_path.field("max_stream_duration"),
-                stream.max_stream_duration,
-            ),
+            max_stream_duration: self.duration(&stream_path.field("max_stream_duration"), stream.max_stream_duration),
             high_priority,
         })
     }
@@ -98,22 +87,17 @@ impl Context<'_> {
     ) -> Option<ClusterSpecifier> {
         use pb::route_action::ClusterSpecifier as By;
         match specifier {
-            Some(By::Cluster(name)) => Some(ClusterSpecifier::Name(self.known_cluster(
-                &path.field("cluster"),
-                name,
-                rules,
-            ))),
-            Some(By::ClusterHeader(name)) => self
-                .header_name(&path.field("cluster_header"), &name)
-                .map(ClusterSpecifier::Header),
-            Some(By::WeightedClusters(weighted)) => {
-                self.weighted(&path.field("weighted_clusters"), weighted, rules)
+            Some(By::Cluster(name)) => {
+                Some(ClusterSpecifier::Name(self.known_cluster(&path.field("cluster"), name, rules)))
             }
+            Some(By::ClusterHeader(name)) => {
+                self.header_name(&path.field("cluster_header"), &name).map(ClusterSpecifier::Header)
+            }
+            Some(By::WeightedClusters(weighted)) => self.weighted(&path.field("weighted_clusters"), weighted, rules),
             // The field check has refused these.
             Some(By::ClusterSpecifierPlugin(_) | By::InlineClusterSpecifierPlugin(_)) => None,
             None => {
-                let message =
-                    "a route needs one of `cluster`, `cluster_header`, `weighted_clusters`";
+                let message = "a route needs one of `cluster`, `cluster_header`, `weighted_clusters`";
                 self.report.error(path, "missing-cluster", message);
                 None
             }
@@ -136,9 +120,7 @@ impl Context<'_> {
 
     fn unknown_cluster(&mut self, path: &Path<'_>, name: &str) {
         let known = self.clusters.iter().flatten().map(|known| &**known);
-        let closest = (self.guesses > 0)
-            .then(|| extension::closest(name, known))
-            .flatten();
+        let closest = (self.guesses > 0).then(|| extension::closest(name, known)).flatten();
         self.guesses = self.guesses.saturating_sub(1);
         let help = match closest {
             Some(closest) => format!("did you mean `{closest}`?"),
@@ -146,12 +128,7 @@ impl Context<'_> {
                 "no static cluster has this name; `validate_clusters: false` lets the route wait for one".to_owned()
             }
         };
-        self.report.error_with(
-            path,
-            "unknown-cluster",
-            format!("route: unknown cluster '{name}'"),
-            help,
-        );
+        self.report.error_with(path, "unknown-cluster", format!("route: unknown cluster '{name}'"), help);
     }
 
     fn weighted(
@@ -163,20 +140,11 @@ impl Context<'_> {
         let prefix = message.runtime_key_prefix;
         let mut clusters = Vec::with_capacity(message.clusters.len());
         for (index, weight) in message.clusters.into_iter().enumerate() {
-            clusters.extend(self.weighted_cluster(
-                &path.item("clusters", index),
-                weight,
-                &prefix,
-                rules,
-            ));
+            clusters.extend(self.weighted_cluster(&path.item("clusters", index), weight, &prefix, rules));
         }
-        let total: u64 = clusters
-            .iter()
-            .map(|cluster| u64::from(cluster.weight))
-            .sum();
+        let total: u64 = clusters.iter().map(|cluster| u64::from(cluster.weight)).sum();
         if total == 0 || total > u64::from(u32::MAX) {
-            let message =
-                "the sum of weights in `weighted_clusters` must be greater than 0 and below 2^32";
+            let message = "the sum of weights in `weighted_clusters` must be greater than 0 and below 2^32";
             self.report.error(path, "bad-weights", message);
             return None;
         }
@@ -200,8 +168,7 @@ impl Context<'_> {
             let text = "a weighted cluster needs a `weight`, 0 included";
             self.report.error(path, "missing-weight", text);
         }
-        let runtime_key = (!runtime_key_prefix.is_empty())
-            .then(|| format!("{runtime_key_prefix}.{}", message.name));
+        let runtime_key = (!runtime_key_prefix.is_empty()).then(|| format!("{runtime_key_prefix}.{}", message.name));
         let header = match message.cluster_header.as_str() {
             "" => None,
             name => Some(self.header_name(&path.field("cluster_header"), name)?),
@@ -226,9 +193,7 @@ impl Context<'_> {
                 message.response_headers_to_add,
                 message.response_headers_to_remove,
             ),
-            host_rewrite: message
-                .host_rewrite_specifier
-                .map(|Host::HostRewriteLiteral(host)| host),
+            host_rewrite: message.host_rewrite_specifier.map(|Host::HostRewriteLiteral(host)| host),
             runtime_key,
         })
     }
@@ -253,9 +218,7 @@ impl Context<'_> {
     }
 
     fn redirect(&mut self, path: &Path<'_>, message: pb::RedirectAction) -> Option<Redirect> {
-        use pb::redirect_action::{
-            PathRewriteSpecifier as By, RedirectResponseCode as Code, SchemeRewriteSpecifier,
-        };
+        use pb::redirect_action::{PathRewriteSpecifier as By, RedirectResponseCode as Code, SchemeRewriteSpecifier};
         let status = match message.response_code() {
             Code::MovedPermanently => StatusCode::MOVED_PERMANENTLY,
             Code::Found => StatusCode::FOUND,
@@ -265,8 +228,7 @@ impl Context<'_> {
         };
         let Ok(port) = u16::try_from(message.port_redirect) else {
             let text = format!("port {} is above 65535", message.port_redirect);
-            self.report
-                .error(&path.field("port_redirect"), "bad-port", text);
+            self.report.error(&path.field("port_redirect"), "bad-port", text);
             return None;
         };
         let location = match message.path_rewrite_specifier {
@@ -274,24 +236,17 @@ impl Context<'_> {
             Some(By::PathRedirect(text)) => RedirectPath::Replace(text),
             Some(By::PrefixRewrite(prefix)) => RedirectPath::Prefix(prefix),
             Some(By::RegexRewrite(rewrite)) => {
-                let (regex, substitution) =
-                    self.substitution(&path.field("regex_rewrite"), rewrite)?;
+                let (regex, substitution) = self.substitution(&path.field("regex_rewrite"), rewrite)?;
                 RedirectPath::Regex(regex, substitution)
             }
             // The field check has refused it.
             Some(By::PathRewrite(_)) => return None,
         };
         Some(Redirect {
-            scheme: message
-                .scheme_rewrite_specifier
-                .and_then(|scheme| match scheme {
-                    SchemeRewriteSpecifier::HttpsRedirect(https) => {
-                        https.then(|| "https".to_owned())
-                    }
-                    SchemeRewriteSpecifier::SchemeRedirect(scheme) => {
-                        Some(scheme.to_ascii_lowercase())
-                    }
-                }),
+            scheme: message.scheme_rewrite_specifier.and_then(|scheme| match scheme {
+                SchemeRewriteSpecifier::HttpsRedirect(https) => https.then(|| "https".to_owned()),
+                SchemeRewriteSpecifier::SchemeRedirect(scheme) => Some(scheme.to_ascii_lowercase()),
+            }),
             host: Some(message.host_redirect).filter(|host| !host.is_empty()),
             port: (port != 0).then_some(port),
             path: location,
@@ -306,31 +261,19 @@ impl Context<'_> {
         message: pb::DirectResponseAction,
         rules: TableRules,
     ) -> Option<DirectResponse> {
-        let status = u16::try_from(message.status)
-            .ok()
-            .and_then(|status| StatusCode::from_u16(status).ok());
+        let status = u16::try_from(message.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
         let Some(status) = status else {
             let text = format!("{} is not an HTTP status", message.status);
             self.report.error(&path.field("status"), "bad-status", text);
             return None;
         };
-        let body = message
-            .body
-            .and_then(|source| self.data_source(&path.field("body"), source))
-            .unwrap_or_default();
+        let body = message.body.and_then(|source| self.data_source(&path.field("body"), source)).unwrap_or_default();
         if body.len() > rules.max_direct_response_body {
-            let text = format!(
-                "response body size is {} bytes; maximum is {}",
-                body.len(),
-                rules.max_direct_response_body
-            );
+            let text =
+                format!("response body size is {} bytes; maximum is {}", body.len(), rules.max_direct_response_body);
             let help = "raise `max_direct_response_body_size_bytes` of the route table";
-            self.report
-                .error_with(&path.field("body"), "response-too-large", text, help);
+            self.report.error_with(&path.field("body"), "response-too-large", text, help);
         }
-        Some(DirectResponse {
-            status,
-            body: body.into(),
-        })
+        Some(DirectResponse { status, body: body.into() })
     }
 }

@@ -25,8 +25,7 @@ pub(super) fn layers(
         let path = path.item("layers", index);
         if !names.insert(layer.name.clone()) {
             let text = format!("duplicate layer name `{}`", layer.name);
-            cx.report
-                .error(&path.field("name"), "duplicate-layer", text);
+            cx.report.error(&path.field("name"), "duplicate-layer", text);
         }
         match layer.layer_specifier {
             Some(LayerSpecifier::StaticLayer(fields)) => flatten("", &fields, &mut values),
@@ -36,8 +35,7 @@ pub(super) fn layers(
         }
         if admin_layers > 1 {
             let text = "at most one admin layer may be specified";
-            cx.report
-                .error(&path.field("admin_layer"), "duplicate-layer", text);
+            cx.report.error(&path.field("admin_layer"), "duplicate-layer", text);
         }
     }
     values
@@ -48,11 +46,7 @@ pub(super) fn number(values: &BTreeMap<String, RuntimeValue>, key: &str) -> Opti
     match values.get(key)? {
         RuntimeValue::Number(number) if *number >= 0.0 =>
         {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "saturates, sign checked"
-            )]
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, sign checked")]
             Some(*number as u64)
         }
         _ => None,
@@ -61,11 +55,7 @@ pub(super) fn number(values: &BTreeMap<String, RuntimeValue>, key: &str) -> Opti
 
 fn flatten(prefix: &str, fields: &Struct, values: &mut BTreeMap<String, RuntimeValue>) {
     for (name, value) in &fields.fields {
-        let key = if prefix.is_empty() {
-            name.clone()
-        } else {
-            format!("{prefix}.{name}")
-        };
+        let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
         match &value.kind {
             Some(Kind::NumberValue(number)) => {
                 values.insert(key, RuntimeValue::Number(*number));
@@ -99,12 +89,7 @@ fn typed(text: &str) -> RuntimeValue {
 
 /// A fractional percent, in percent.
 fn percent(fields: &Struct) -> Option<f64> {
-    let kind = |name| {
-        fields
-            .fields
-            .get(name)
-            .and_then(|value: &Value| value.kind.as_ref())
-    };
+    let kind = |name| fields.fields.get(name).and_then(|value: &Value| value.kind.as_ref());
     let numerator = match kind("numerator") {
         Some(Kind::NumberValue(number)) => *number,
         None if kind("denominator").is_some() => 0.0,

@@ -31,17 +31,9 @@ struct Paths {
 
 impl Reached {
     /// Warns when `route` cannot be reached; remembers it.
-    pub(super) fn check(
-        &mut self,
-        report: &mut Report,
-        path: &Path<'_>,
-        index: usize,
-        route: &RouteMatch,
-    ) {
+    pub(super) fn check(&mut self, report: &mut Report, path: &Path<'_>, index: usize, route: &RouteMatch) {
         if let Some(first) = self.earlier(&route.path, route.case_sensitive) {
-            let message = format!(
-                "this route is never reached: routes[{first}] matches every such request first"
-            );
+            let message = format!("this route is never reached: routes[{first}] matches every such request first");
             let help = "put the more specific route first".to_owned();
             report.warning(&path.field("match"), "shadowed-route", message, Some(help));
         }
@@ -56,18 +48,12 @@ impl Reached {
 
     fn earlier(&self, path: &PathMatch, case_sensitive: bool) -> Option<usize> {
         let text = match path {
-            PathMatch::Prefix(text) | PathMatch::Exact(text) | PathMatch::SeparatedPrefix(text) => {
-                text
-            }
+            PathMatch::Prefix(text) | PathMatch::Exact(text) | PathMatch::SeparatedPrefix(text) => text,
             // An expression is covered for certain only by what covers everything.
             PathMatch::Regex(_) => "",
         };
         let lower = self.insensitive.earlier(&text.to_ascii_lowercase(), path);
-        let same = || {
-            case_sensitive
-                .then(|| self.sensitive.earlier(text, path))
-                .flatten()
-        };
+        let same = || case_sensitive.then(|| self.sensitive.earlier(text, path)).flatten();
         lower.or_else(same)
     }
 
@@ -95,23 +81,15 @@ impl Reached {
 
 impl Paths {
     fn earlier(&self, text: &str, path: &PathMatch) -> Option<usize> {
-        let exact = || {
-            self.exact
-                .get(text)
-                .copied()
-                .filter(|_| matches!(path, PathMatch::Exact(_)))
-        };
+        let exact = || self.exact.get(text).copied().filter(|_| matches!(path, PathMatch::Exact(_)));
         let any_path = || self.prefix.get("/").copied();
         let prefix = |length: &usize| {
             let head = text.get(..*length)?;
             let rest = text.get(*length..)?;
             let plain = self.prefix.get(head);
             // What ends at a segment is covered; a longer plain prefix of the same segment is not.
-            let at_segment =
-                rest.starts_with('/') || (rest.is_empty() && !matches!(path, PathMatch::Prefix(_)));
-            plain
-                .or_else(|| self.separated.get(head).filter(|_| at_segment))
-                .copied()
+            let at_segment = rest.starts_with('/') || (rest.is_empty() && !matches!(path, PathMatch::Prefix(_)));
+            plain.or_else(|| self.separated.get(head).filter(|_| at_segment)).copied()
         };
         exact().or_else(|| match path {
             PathMatch::Regex(_) => any_path().or_else(|| self.prefix.get("").copied()),

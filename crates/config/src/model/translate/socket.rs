@@ -26,28 +26,18 @@ pub(super) enum Names {
 
 impl Context<'_> {
     /// An address; `None` (with an error) when it is unusable.
-    pub(super) fn address(
-        &mut self,
-        path: &Path<'_>,
-        message: Option<core::Address>,
-        names: Names,
-    ) -> Option<Address> {
+    pub(super) fn address(&mut self, path: &Path<'_>, message: Option<core::Address>, names: Names) -> Option<Address> {
         match message.and_then(|address| address.address) {
             Some(core::address::Address::SocketAddress(socket)) => {
                 self.socket_address(&path.field("socket_address"), socket, names)
             }
-            Some(core::address::Address::Pipe(pipe)) => Some(Address::Pipe {
-                path: PathBuf::from(pipe.path),
-                mode: pipe.mode,
-            }),
+            Some(core::address::Address::Pipe(pipe)) => {
+                Some(Address::Pipe { path: PathBuf::from(pipe.path), mode: pipe.mode })
+            }
             // The field check has refused it.
             Some(core::address::Address::EnvoyInternalAddress(_)) => None,
             None => {
-                self.report.error(
-                    path,
-                    "missing-address",
-                    "an address is needed: `socket_address` or `pipe`",
-                );
+                self.report.error(path, "missing-address", "an address is needed: `socket_address` or `pipe`");
                 None
             }
         }
@@ -70,42 +60,28 @@ impl Context<'_> {
             Some(PortSpecifier::NamedPort(_)) | None => 0,
         };
         let Ok(port) = u16::try_from(port) else {
-            self.report.error(
-                &path.field("port_value"),
-                "bad-port",
-                format!("port {port} is above 65535"),
-            );
+            self.report.error(&path.field("port_value"), "bad-port", format!("port {port} is above 65535"));
             return None;
         };
         match (socket.address.parse::<IpAddr>(), names) {
             (Ok(ip), _) => Some(Address::Ip(SocketAddr::new(ip, port))),
-            (Err(_), Names::Allowed) => Some(Address::Name {
-                host: socket.address,
-                port,
-            }),
+            (Err(_), Names::Allowed) => Some(Address::Name { host: socket.address, port }),
             (Err(_), Names::Refused(help)) => {
                 let message = format!("malformed IP address: {}", socket.address);
-                self.report
-                    .error_with(&path.field("address"), "malformed-ip", message, help);
+                self.report.error_with(&path.field("address"), "malformed-ip", message, help);
                 None
             }
         }
     }
 
     /// Ranges of addresses; bad ones are reported and left out.
-    pub(super) fn cidrs(
-        &mut self,
-        path: &Path<'_>,
-        name: &str,
-        ranges: Vec<core::CidrRange>,
-    ) -> Vec<(IpAddr, u8)> {
+    pub(super) fn cidrs(&mut self, path: &Path<'_>, name: &str, ranges: Vec<core::CidrRange>) -> Vec<(IpAddr, u8)> {
         let mut cidrs = Vec::with_capacity(ranges.len());
         for (index, range) in ranges.into_iter().enumerate() {
             let path = path.item(name, index);
             let Ok(ip) = range.address_prefix.parse::<IpAddr>() else {
                 let message = format!("malformed IP address: {}", range.address_prefix);
-                self.report
-                    .error(&path.field("address_prefix"), "malformed-ip", message);
+                self.report.error(&path.field("address_prefix"), "malformed-ip", message);
                 continue;
             };
             let most = if ip.is_ipv4() { 32 } else { 128 };

@@ -19,15 +19,14 @@ mod listener;
 mod matcher;
 mod route;
 
-const HCM: &str =
-    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
-const ROUTES: &str = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0]";
+const HCM: &str = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+const ROUTES: &str =
+    "static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0]";
 const MANAGER: &str = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config";
 
 /// Loads YAML; panics with the problems when it is refused.
 fn accepted(yaml: &str) -> (Bootstrap, Vec<Diagnostic>) {
-    load_bootstrap(source(yaml), &Options::default())
-        .unwrap_or_else(|found| panic!("{found:#?}\n{yaml}"))
+    load_bootstrap(source(yaml), &Options::default()).unwrap_or_else(|found| panic!("{found:#?}\n{yaml}"))
 }
 
 /// Loads YAML that has to be accepted without a warning.
@@ -42,17 +41,10 @@ fn refused(yaml: &str) -> Vec<(&'static str, String)> {
     let found = load_bootstrap(source(yaml), &Options::default()).err();
     let found = found.unwrap_or_else(|| panic!("it was accepted:\n{yaml}"));
     for diagnostic in &found {
-        assert!(
-            diagnostic.location.is_some(),
-            "no place: {diagnostic:#?}\n{yaml}"
-        );
+        assert!(diagnostic.location.is_some(), "no place: {diagnostic:#?}\n{yaml}");
     }
-    let errors = found
-        .into_iter()
-        .filter(|diagnostic| diagnostic.severity == Severity::Error);
-    errors
-        .map(|diagnostic| (diagnostic.code, diagnostic.path))
-        .collect()
+    let errors = found.into_iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+    errors.map(|diagnostic| (diagnostic.code, diagnostic.path)).collect()
 }
 
 /// The code and path of the only error.
@@ -64,26 +56,16 @@ fn only_error(yaml: &str) -> (&'static str, String) {
 
 /// The first error as loaded.
 fn diagnostic(yaml: &str) -> Diagnostic {
-    load_bootstrap(source(yaml), &Options::default())
-        .expect_err("it was accepted")
-        .remove(0)
+    load_bootstrap(source(yaml), &Options::default()).expect_err("it was accepted").remove(0)
 }
 
 /// Codes of the warnings.
 fn warnings(yaml: &str) -> Vec<&'static str> {
-    accepted(yaml)
-        .1
-        .into_iter()
-        .map(|diagnostic| diagnostic.code)
-        .collect()
+    accepted(yaml).1.into_iter().map(|diagnostic| diagnostic.code).collect()
 }
 
 fn source(yaml: &str) -> Vec<Source> {
-    vec![Source {
-        name: "test.yaml".into(),
-        text: yaml.into(),
-        format: Format::Yaml,
-    }]
+    vec![Source { name: "test.yaml".into(), text: yaml.into(), format: Format::Yaml }]
 }
 
 /// A bootstrap with one listener (flow-style text of its fields besides address and chains), one
@@ -141,8 +123,6 @@ fn routes_of(bootstrap: &Bootstrap) -> &[Arc<Route>] {
 }
 
 fn forward_of(bootstrap: &Bootstrap) -> &crate::model::route::Forward {
-    let RouteAction::Forward(forward) = &routes_of(bootstrap)[0].action else {
-        panic!("it forwards")
-    };
+    let RouteAction::Forward(forward) = &routes_of(bootstrap)[0].action else { panic!("it forwards") };
     forward
 }

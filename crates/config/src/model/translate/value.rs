@@ -48,33 +48,20 @@ pub(super) fn fraction(value: &FractionalPercent) -> (u32, u32) {
 
 impl Context<'_> {
     /// A duration, if set.
-    pub(super) fn duration(
-        &mut self,
-        path: &Path<'_>,
-        value: Option<WireDuration>,
-    ) -> Option<Duration> {
+    pub(super) fn duration(&mut self, path: &Path<'_>, value: Option<WireDuration>) -> Option<Duration> {
         let value = value?;
         let duration = (|| -> Result<Duration, TryFromIntError> {
-            Ok(Duration::new(
-                value.seconds.try_into()?,
-                value.nanos.try_into()?,
-            ))
+            Ok(Duration::new(value.seconds.try_into()?, value.nanos.try_into()?))
         })();
         if duration.is_err() {
-            self.report
-                .error(path, "bad-duration", "a duration must not be negative");
+            self.report.error(path, "bad-duration", "a duration must not be negative");
         }
         duration.ok()
     }
 
     /// A duration that means "off" when it is zero.
-    pub(super) fn timeout(
-        &mut self,
-        path: &Path<'_>,
-        value: Option<WireDuration>,
-    ) -> Option<Duration> {
-        self.duration(path, value)
-            .filter(|duration| !duration.is_zero())
+    pub(super) fn timeout(&mut self, path: &Path<'_>, value: Option<WireDuration>) -> Option<Duration> {
+        self.duration(path, value).filter(|duration| !duration.is_zero())
     }
 
     /// A timeout with a default; zero turns it off.
@@ -99,8 +86,7 @@ impl Context<'_> {
                 Ok(bytes) => Some(bytes),
                 Err(error) => {
                     let message = format!("cannot read `{name}`: {error}");
-                    self.report
-                        .error(&path.field("filename"), "unreadable-file", message);
+                    self.report.error(&path.field("filename"), "unreadable-file", message);
                     None
                 }
             },
@@ -108,11 +94,7 @@ impl Context<'_> {
                 Ok(value) => Some(value.into_bytes()),
                 Err(_) => {
                     let message = format!("environment variable `{name}` is not set");
-                    self.report.error(
-                        &path.field("environment_variable"),
-                        "unset-variable",
-                        message,
-                    );
+                    self.report.error(&path.field("environment_variable"), "unset-variable", message);
                     None
                 }
             },

@@ -24,21 +24,15 @@ fn section(page: &mut String, support: &Support) {
     let Some(message) = Message::named(support.message) else {
         return;
     };
-    let fields: Vec<_> = message
-        .fields()
-        .map(|field| (field.name(), support.status(field.name())))
-        .collect();
+    let fields: Vec<_> = message.fields().map(|field| (field.name(), support.status(field.name()))).collect();
     if fields.is_empty() {
         return;
     }
     // Writing to a text cannot fail.
     let _ = write!(page, "\n## {}\n\n", support.message);
     let named = |wanted: fn(&Status) -> bool| {
-        let names: Vec<_> = fields
-            .iter()
-            .filter(|(_, status)| wanted(status))
-            .map(|(name, _)| format!("`{name}`"))
-            .collect();
+        let names: Vec<_> =
+            fields.iter().filter(|(_, status)| wanted(status)).map(|(name, _)| format!("`{name}`")).collect();
         names.join(", ")
     };
     let handled = named(|status| *status == Status::Handled);

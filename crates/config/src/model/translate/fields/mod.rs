@@ -36,12 +36,7 @@ pub(super) struct Support {
 
 impl Support {
     const fn of(message: &'static str, handled: &'static [&'static str]) -> Self {
-        Self {
-            message,
-            handled,
-            ignored: &[],
-            never: &[],
-        }
+        Self { message, handled, ignored: &[], never: &[] }
     }
 
     /// Fields that may be left out, with the reason.
@@ -58,9 +53,7 @@ impl Support {
 
     fn status(&self, field: &str) -> Status {
         let reason = |list: &'static [(&str, &'static str)]| {
-            list.iter()
-                .find(|(name, _)| *name == field)
-                .map(|(_, reason)| *reason)
+            list.iter().find(|(name, _)| *name == field).map(|(_, reason)| *reason)
         };
         if self.handled == ["*"] || self.handled.contains(&field) {
             Status::Handled
@@ -90,20 +83,13 @@ struct Index {
 }
 
 static INDEX: LazyLock<Index> = LazyLock::new(|| {
-    let mut index = Index {
-        messages: FxHashSet::default(),
-        fields: FxHashMap::default(),
-    };
+    let mut index = Index { messages: FxHashSet::default(), fields: FxHashMap::default() };
     for support in table::all() {
         let Some(message) = Message::named(support.message) else {
             continue;
         };
         index.messages.insert(message);
-        index.fields.extend(
-            message
-                .fields()
-                .map(|field| (field.id, support.status(field.name()))),
-        );
+        index.fields.extend(message.fields().map(|field| (field.id, support.status(field.name()))));
     }
     index
 });
@@ -122,11 +108,7 @@ const MAX_DEPTH: usize = 100;
 
 impl<'r> FieldCheck<'r> {
     pub(super) fn new(report: &'r mut Report) -> Self {
-        Self {
-            report,
-            warned: FxHashSet::default(),
-            depth: 0,
-        }
+        Self { report, warned: FxHashSet::default(), depth: 0 }
     }
 
     /// Reports every field below that is set and not handled.
@@ -141,11 +123,7 @@ impl<'r> FieldCheck<'r> {
             return;
         }
         if self.depth == MAX_DEPTH {
-            self.report.error(
-                path,
-                "too-deep",
-                format!("messages are nested more than {MAX_DEPTH} deep"),
-            );
+            self.report.error(path, "too-deep", format!("messages are nested more than {MAX_DEPTH} deep"));
             return;
         }
         self.depth += 1;
@@ -160,11 +138,7 @@ impl<'r> FieldCheck<'r> {
             let Some(field) = message.field_numbered(number) else {
                 continue;
             };
-            let place = if field.is_repeated() && field.map().is_none() {
-                Some(places.next(number))
-            } else {
-                None
-            };
+            let place = if field.is_repeated() && field.map().is_none() { Some(places.next(number)) } else { None };
             if is_unset(&field, value) {
                 continue;
             }
@@ -175,9 +149,7 @@ impl<'r> FieldCheck<'r> {
             match INDEX.fields.get(&field.id) {
                 Some(Status::Handled) => self.handled(&field, value, path, &at),
                 // A list is refused once, at its first item.
-                Some(status) if place.is_none_or(|index| index == 0) => {
-                    self.unhandled(&field, *status, value, &at)
-                }
+                Some(status) if place.is_none_or(|index| index == 0) => self.unhandled(&field, *status, value, &at),
                 _ => {}
             }
         }
@@ -208,9 +180,7 @@ impl<'r> FieldCheck<'r> {
         }
         let at = parent.key(field.name(), key);
         match entry.entry().map(|(_, value)| value.kind) {
-            Some(Kind::Message(inner)) if inner.well_known() == Some(WellKnown::Any) => {
-                self.any(value, &at)
-            }
+            Some(Kind::Message(inner)) if inner.well_known() == Some(WellKnown::Any) => self.any(value, &at),
             Some(Kind::Message(inner)) => self.message(inner, value, &at),
             _ => {}
         }
@@ -222,11 +192,7 @@ impl<'r> FieldCheck<'r> {
         for part in Reader::new(bytes) {
             match part {
                 (1, Wire::Bytes(url)) => {
-                    name = std::str::from_utf8(url)
-                        .unwrap_or_default()
-                        .rsplit('/')
-                        .next()
-                        .unwrap_or_default();
+                    name = std::str::from_utf8(url).unwrap_or_default().rsplit('/').next().unwrap_or_default();
                 }
                 (2, Wire::Bytes(bytes)) => value = bytes,
                 _ => {}
@@ -246,15 +212,10 @@ impl<'r> FieldCheck<'r> {
             }
             Status::NotYet if is_false(field, value) => {}
             Status::NotYet => {
-                self.report
-                    .unsupported(at, format_args!("`{}`", field.name()));
+                self.report.unsupported(at, format_args!("`{}`", field.name()));
             }
             Status::Never(reason) => {
-                self.report.error(
-                    at,
-                    "not-supported",
-                    format!("`{}` is not supported: {reason}", field.name()),
-                );
+                self.report.error(at, "not-supported", format!("`{}` is not supported: {reason}", field.name()));
             }
         }
     }
@@ -294,6 +255,5 @@ fn is_false(field: &Field, value: Wire<'_>) -> bool {
     let (Wire::Bytes(bytes), Kind::Message(inner)) = (value, field.kind) else {
         return false;
     };
-    inner.name() == "google.protobuf.BoolValue"
-        && Reader::new(bytes).all(|part| matches!(part, (1, Wire::Varint(0))))
+    inner.name() == "google.protobuf.BoolValue" && Reader::new(bytes).all(|part| matches!(part, (1, Wire::Varint(0))))
 }

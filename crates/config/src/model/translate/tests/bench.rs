@@ -61,44 +61,27 @@ static_resources:
 fn a_plain_reverse_proxy_translates() {
     let (bootstrap, warnings) = accepted(ONE_HOP);
     assert!(warnings.is_empty(), "{warnings:#?}");
-    let [listener] = bootstrap.listeners.as_slice() else {
-        panic!("one listener")
-    };
+    let [listener] = bootstrap.listeners.as_slice() else { panic!("one listener") };
     assert_eq!(listener.stat_prefix, "127.0.0.1_21001");
     let TerminalFilter::Http(manager) = &listener.filter_chains[0].terminal;
     let RouteSource::Static(table) = &manager.routes;
     assert_eq!(table.virtual_hosts[0].routes.len(), 2);
-    let [small, big] = bootstrap.clusters.as_slice() else {
-        panic!("two clusters")
-    };
-    assert_eq!(
-        (small.discovery, small.protocol),
-        (Discovery::Static, UpstreamProtocol::Http1)
-    );
+    let [small, big] = bootstrap.clusters.as_slice() else { panic!("two clusters") };
+    assert_eq!((small.discovery, small.protocol), (Discovery::Static, UpstreamProtocol::Http1));
     assert_eq!(big.protocol, UpstreamProtocol::Http2);
-    assert_eq!(
-        big.endpoints[0].endpoints[0].address.to_string(),
-        "127.0.0.1:22002"
-    );
+    assert_eq!(big.endpoints[0].endpoints[0].address.to_string(), "127.0.0.1:22002");
 }
 
 #[test]
 fn ten_thousand_routes_and_clusters_load_without_a_word() {
-    let mut yaml = String::from(
-        &ONE_HOP[..ONE_HOP
-            .find("              - match: {prefix: \"/big\"}")
-            .unwrap()],
-    );
+    let mut yaml = String::from(&ONE_HOP[..ONE_HOP.find("              - match: {prefix: \"/big\"}").unwrap()]);
     for index in 0..10_000 {
         let _ = writeln!(
             yaml,
             "              - match: {{prefix: \"/r{index}/\"}}\n                route: {{cluster: c{index}}}"
         );
     }
-    yaml.push_str(
-        &ONE_HOP[ONE_HOP.find("          http_filters:").unwrap()
-            ..ONE_HOP.find("  clusters:").unwrap()],
-    );
+    yaml.push_str(&ONE_HOP[ONE_HOP.find("          http_filters:").unwrap()..ONE_HOP.find("  clusters:").unwrap()]);
     yaml.push_str("  clusters:\n");
     for index in 0..10_000 {
         let _ = writeln!(
@@ -112,18 +95,10 @@ fn ten_thousand_routes_and_clusters_load_without_a_word() {
         "    load_assignment:\n      endpoints",
         "    load_assignment:\n      cluster_name: x\n      endpoints",
     );
-    let loaded = crate::load(
-        "envoy.config.bootstrap.v3.Bootstrap",
-        source(&yaml),
-        LoadOptions::default(),
-    );
+    let loaded = crate::load("envoy.config.bootstrap.v3.Bootstrap", source(&yaml), LoadOptions::default());
     let start = std::time::Instant::now();
     let (bootstrap, found) = translate_bootstrap(&loaded.wire, &Options::default());
-    println!(
-        "translated {} bytes in {:?}",
-        loaded.wire.len(),
-        start.elapsed()
-    );
+    println!("translated {} bytes in {:?}", loaded.wire.len(), start.elapsed());
     let bootstrap = bootstrap.unwrap_or_else(|| panic!("{found:#?}"));
     assert_eq!(bootstrap.clusters.len(), 10_000);
     assert!(found.is_empty(), "{found:#?}");

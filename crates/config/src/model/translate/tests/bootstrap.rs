@@ -17,31 +17,11 @@ fn an_empty_bootstrap_has_envoys_defaults() {
 fn the_command_line_wins_over_the_node() {
     let yaml = with_rest("node: {id: i, cluster: k, locality: {region: r, zone: z}}");
     let node = quiet(&yaml).node;
-    assert_eq!(
-        (
-            node.id.as_str(),
-            node.cluster.as_str(),
-            node.locality.zone.as_str()
-        ),
-        ("i", "k", "z")
-    );
-    let options = Options {
-        service_node: Some("I".into()),
-        service_zone: Some("Z".into()),
-        ..Options::default()
-    };
+    assert_eq!((node.id.as_str(), node.cluster.as_str(), node.locality.zone.as_str()), ("i", "k", "z"));
+    let options = Options { service_node: Some("I".into()), service_zone: Some("Z".into()), ..Options::default() };
     let (bootstrap, _) = load_bootstrap(source(&yaml), &options).unwrap();
-    assert_eq!(
-        (bootstrap.node.id.as_str(), bootstrap.node.cluster.as_str()),
-        ("I", "k")
-    );
-    assert_eq!(
-        (
-            bootstrap.node.locality.zone.as_str(),
-            bootstrap.node.locality.region.as_str()
-        ),
-        ("Z", "r")
-    );
+    assert_eq!((bootstrap.node.id.as_str(), bootstrap.node.cluster.as_str()), ("I", "k"));
+    assert_eq!((bootstrap.node.locality.zone.as_str(), bootstrap.node.locality.region.as_str()), ("Z", "r"));
 }
 
 #[test]
@@ -51,13 +31,7 @@ fn the_admin_server_translates_with_its_old_log_path() {
          {address: 127.0.0.1, port_value: 9901}}}",
     ));
     let admin = bootstrap.admin.unwrap();
-    assert_eq!(
-        (
-            admin.address.to_string().as_str(),
-            admin.ignore_global_conn_limit
-        ),
-        ("127.0.0.1:9901", true)
-    );
+    assert_eq!((admin.address.to_string().as_str(), admin.ignore_global_conn_limit), ("127.0.0.1:9901", true));
     assert_eq!(admin.access_log[0].sink, LogSink::File("/dev/null".into()));
 }
 
@@ -69,19 +43,10 @@ fn runtime_layers_are_flattened_and_later_ones_win() {
          {a.b: 2}}, {name: admin, admin_layer: {}}]}",
     ));
     assert_eq!(bootstrap.runtime_u64("a.b", 0), 2);
-    assert_eq!(
-        bootstrap.runtime.get("a.c"),
-        Some(&RuntimeValue::Bool(true))
-    );
-    assert_eq!(
-        bootstrap.runtime.get("p"),
-        Some(&RuntimeValue::Number(0.05))
-    );
+    assert_eq!(bootstrap.runtime.get("a.c"), Some(&RuntimeValue::Bool(true)));
+    assert_eq!(bootstrap.runtime.get("p"), Some(&RuntimeValue::Number(0.05)));
     assert_eq!(bootstrap.runtime.get("f"), Some(&RuntimeValue::Number(1.5)));
-    assert_eq!(
-        bootstrap.runtime.get("t"),
-        Some(&RuntimeValue::Text("text".into()))
-    );
+    assert_eq!(bootstrap.runtime.get("t"), Some(&RuntimeValue::Text("text".into())));
     assert_eq!(bootstrap.listeners[0].connection_limit, Some(7));
 }
 
@@ -89,19 +54,12 @@ fn runtime_layers_are_flattened_and_later_ones_win() {
 fn layers_have_names_of_their_own_and_one_is_the_admins() {
     let layers = |list: &str| with_rest(&format!("layered_runtime: {{layers: [{list}]}}"));
     assert_eq!(
-        only_error(&layers(
-            "{name: a, static_layer: {}}, {name: a, static_layer: {}}"
-        )),
+        only_error(&layers("{name: a, static_layer: {}}, {name: a, static_layer: {}}")),
         ("duplicate-layer", "layered_runtime.layers[1].name".into())
     );
     assert_eq!(
-        only_error(&layers(
-            "{name: a, admin_layer: {}}, {name: b, admin_layer: {}}"
-        )),
-        (
-            "duplicate-layer",
-            "layered_runtime.layers[1].admin_layer".into()
-        )
+        only_error(&layers("{name: a, admin_layer: {}}, {name: b, admin_layer: {}}")),
+        ("duplicate-layer", "layered_runtime.layers[1].admin_layer".into())
     );
 }
 
@@ -114,26 +72,14 @@ fn fixed_tags_the_connection_limit_and_the_local_cluster_translate() {
          type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig, \
          max_active_downstream_connections: 50}}]}",
     ));
-    assert_eq!(
-        bootstrap.fixed_stats_tags,
-        [("t".to_owned(), "v".to_owned())]
-    );
+    assert_eq!(bootstrap.fixed_stats_tags, [("t".to_owned(), "v".to_owned())]);
     assert_eq!(bootstrap.max_active_downstream_connections, Some(50));
     assert_eq!(
-        (
-            bootstrap.local_cluster_name.as_deref(),
-            bootstrap.stats_flush_interval
-        ),
+        (bootstrap.local_cluster_name.as_deref(), bootstrap.stats_flush_interval),
         (Some("c"), Duration::from_secs(1))
     );
     let yaml = with_rest("cluster_manager: {local_cluster_name: nope}");
-    assert_eq!(
-        only_error(&yaml),
-        (
-            "unknown-cluster",
-            "cluster_manager.local_cluster_name".into()
-        )
-    );
+    assert_eq!(only_error(&yaml), ("unknown-cluster", "cluster_manager.local_cluster_name".into()));
 }
 
 #[test]
@@ -142,25 +88,16 @@ fn what_is_not_built_is_refused_with_its_place() {
         ("dynamic_resources: {}", "dynamic_resources"),
         ("stats_sinks: [{name: s}]", "stats_sinks[0]"),
         ("hds_config: {api_type: GRPC}", "hds_config"),
-        (
-            "stats_config: {stats_tags: [{tag_name: t, regex: 'x(y)'}]}",
-            "stats_config.stats_tags[0].regex",
-        ),
+        ("stats_config: {stats_tags: [{tag_name: t, regex: 'x(y)'}]}", "stats_config.stats_tags[0].regex"),
         (
             "layered_runtime: {layers: [{name: d, disk_layer: {symlink_root: /x}}]}",
             "layered_runtime.layers[0].disk_layer",
         ),
         ("header_prefix: x-other", "header_prefix"),
-        (
-            "bootstrap_extensions: [{name: x}]",
-            "bootstrap_extensions[0]",
-        ),
+        ("bootstrap_extensions: [{name: x}]", "bootstrap_extensions[0]"),
     ] {
         let errors = refused(&with_rest(rest));
-        assert!(
-            errors.contains(&("not-supported-yet", path.to_owned())),
-            "{errors:#?}"
-        );
+        assert!(errors.contains(&("not-supported-yet", path.to_owned())), "{errors:#?}");
     }
 }
 
@@ -168,21 +105,10 @@ fn what_is_not_built_is_refused_with_its_place() {
 fn what_is_safe_to_ignore_is_said_once() {
     let yaml = with_rest("node: {id: a, metadata: {k: v}, client_features: [x, z]}\nwatchdogs: {}");
     let (_, found) = accepted(&yaml);
-    let paths: Vec<_> = found
-        .iter()
-        .map(|diagnostic| diagnostic.path.as_str())
-        .collect();
+    let paths: Vec<_> = found.iter().map(|diagnostic| diagnostic.path.as_str()).collect();
     assert_eq!(paths.len(), 3, "{found:#?}");
-    assert!(
-        found
-            .iter()
-            .all(|diagnostic| diagnostic.code == "ignored-field")
-    );
-    assert!(
-        found
-            .iter()
-            .any(|d| d.message == "ignored: `watchdogs` (there are no watchdog threads)")
-    );
+    assert!(found.iter().all(|diagnostic| diagnostic.code == "ignored-field"));
+    assert!(found.iter().any(|d| d.message == "ignored: `watchdogs` (there are no watchdog threads)"));
 }
 
 #[test]
@@ -190,10 +116,7 @@ fn everything_wrong_is_reported_at_once_with_its_place() {
     let yaml = "static_resources:\n  clusters:\n  - name: a\n    lb_policy: RING_HASH\n  - name: a\n    conect_timeout: \
                 1s\n  - name: b\n    outlier_detection: {}\n";
     let found = load_bootstrap(source(yaml), &Options::default()).unwrap_err();
-    let lines: Vec<_> = found
-        .iter()
-        .map(|d| (d.code, d.location.as_ref().map(|l| l.line)))
-        .collect();
+    let lines: Vec<_> = found.iter().map(|d| (d.code, d.location.as_ref().map(|l| l.line))).collect();
     assert_eq!(lines.len(), 4, "{found:#?}");
     assert!(lines.contains(&("duplicate-cluster", Some(5))), "{lines:?}");
     assert!(lines.contains(&("not-supported-yet", Some(8))), "{lines:?}");
@@ -202,12 +125,7 @@ fn everything_wrong_is_reported_at_once_with_its_place() {
 #[test]
 fn broken_bytes_are_refused_without_a_panic() {
     let yaml = with_rest("node: {id: a}\nadmin: {address: {pipe: {path: /x}}}");
-    let wire = crate::load(
-        "envoy.config.bootstrap.v3.Bootstrap",
-        source(&yaml),
-        LoadOptions::default(),
-    )
-    .wire;
+    let wire = crate::load("envoy.config.bootstrap.v3.Bootstrap", source(&yaml), LoadOptions::default()).wire;
     for end in (0..wire.len()).step_by(9) {
         let _ = translate_bootstrap(&wire[..end], &Options::default());
         let mut flipped = wire.clone();
@@ -233,11 +151,5 @@ fn endless_nesting_is_refused() {
     let mut report = Report::default();
     FieldCheck::new(&mut report).check(HCM, &manager, &Path::root(""));
     let found = report.into_diagnostics();
-    assert_eq!(
-        found
-            .iter()
-            .map(|diagnostic| diagnostic.code)
-            .collect::<Vec<_>>(),
-        ["too-deep"]
-    );
+    assert_eq!(found.iter().map(|diagnostic| diagnostic.code).collect::<Vec<_>>(), ["too-deep"]);
 }

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::cluster::{
-    Breakers, Discovery, DnsFamily, EndpointHealth, LbPolicy, UpstreamProtocol,
-};
+use crate::model::cluster::{Breakers, Discovery, DnsFamily, EndpointHealth, LbPolicy, UpstreamProtocol};
 
 fn cluster(fields: &str) -> Arc<Cluster> {
     quiet(&with_cluster(fields)).clusters.remove(0)
@@ -31,49 +29,16 @@ fn a_cluster_without_settings_has_envoys_defaults() {
     assert_eq!(cluster.per_connection_buffer_limit, 1 << 20);
     assert_eq!(cluster.lb, LbPolicy::RoundRobin);
     assert_eq!(cluster.healthy_panic_threshold, 50.0);
-    assert_eq!(
-        (cluster.breakers_default, cluster.breakers_high),
-        (Breakers::default(), Breakers::default())
-    );
+    assert_eq!((cluster.breakers_default, cluster.breakers_high), (Breakers::default(), Breakers::default()));
     assert_eq!(cluster.protocol, UpstreamProtocol::Http1);
     assert_eq!(cluster.common.idle_timeout, Some(Duration::from_secs(3600)));
-    assert_eq!(
-        (
-            cluster.common.max_headers_count,
-            cluster.common.max_response_headers
-        ),
-        (100, None)
-    );
-    assert_eq!(
-        (
-            cluster.http2.initial_stream_window,
-            cluster.http2.initial_connection_window
-        ),
-        (16 << 20, 24 << 20)
-    );
-    assert_eq!(
-        (
-            cluster.http2.max_concurrent_streams,
-            cluster.http2.hpack_table_size
-        ),
-        (1024, 4096)
-    );
-    assert_eq!(
-        (
-            cluster.drop_overload_percent,
-            cluster.overprovisioning_factor
-        ),
-        (0.0, 140)
-    );
+    assert_eq!((cluster.common.max_headers_count, cluster.common.max_response_headers), (100, None));
+    assert_eq!((cluster.http2.initial_stream_window, cluster.http2.initial_connection_window), (16 << 20, 24 << 20));
+    assert_eq!((cluster.http2.max_concurrent_streams, cluster.http2.hpack_table_size), (1024, 4096));
+    assert_eq!((cluster.drop_overload_percent, cluster.overprovisioning_factor), (0.0, 140));
     assert_eq!(cluster.dns.refresh_rate, Duration::from_secs(5));
-    assert_eq!(
-        cluster.dns.failure_refresh,
-        (Duration::from_secs(5), Duration::from_secs(5))
-    );
-    assert_eq!(
-        (cluster.dns.family, cluster.dns.jitter),
-        (DnsFamily::Auto, Duration::ZERO)
-    );
+    assert_eq!(cluster.dns.failure_refresh, (Duration::from_secs(5), Duration::from_secs(5)));
+    assert_eq!((cluster.dns.family, cluster.dns.jitter), (DnsFamily::Auto, Duration::ZERO));
     assert!(!cluster.wire.is_empty() && !cluster.added_via_api);
 }
 
@@ -88,33 +53,13 @@ fn endpoints_keep_what_they_say() {
          health_status: DEGRADED}]}]}",
     );
     assert_eq!(cluster.stat_name, "s");
-    assert_eq!(
-        (
-            cluster.drop_overload_percent,
-            cluster.overprovisioning_factor
-        ),
-        (75.0, 200)
-    );
+    assert_eq!((cluster.drop_overload_percent, cluster.overprovisioning_factor), (75.0, 200));
     let locality = &cluster.endpoints[0];
-    assert_eq!(
-        (locality.priority, locality.locality.zone.as_str()),
-        (2, "z")
-    );
-    let [first, second] = locality.endpoints.as_slice() else {
-        panic!("two")
-    };
-    assert_eq!(
-        (first.address.to_string().as_str(), first.hostname.as_str()),
-        ("[::1]:9", "h")
-    );
-    assert_eq!(
-        (first.weight, first.health, first.canary),
-        (3, EndpointHealth::Unhealthy, true)
-    );
-    assert_eq!(
-        (second.address.to_string().as_str(), second.health),
-        ("/s", EndpointHealth::Degraded)
-    );
+    assert_eq!((locality.priority, locality.locality.zone.as_str()), (2, "z"));
+    let [first, second] = locality.endpoints.as_slice() else { panic!("two") };
+    assert_eq!((first.address.to_string().as_str(), first.hostname.as_str()), ("[::1]:9", "h"));
+    assert_eq!((first.weight, first.health, first.canary), (3, EndpointHealth::Unhealthy, true));
+    assert_eq!((second.address.to_string().as_str(), second.health), ("/s", EndpointHealth::Degraded));
 }
 
 #[test]
@@ -128,20 +73,10 @@ fn names_are_for_dns_clusters() {
     for (kind, discovery) in [
         ("type: STRICT_DNS", Discovery::StrictDns),
         ("type: LOGICAL_DNS", Discovery::LogicalDns),
-        (
-            "cluster_type: {name: envoy.cluster.strict_dns}",
-            Discovery::StrictDns,
-        ),
-        (
-            "cluster_type: {name: envoy.cluster.logical_dns}",
-            Discovery::LogicalDns,
-        ),
+        ("cluster_type: {name: envoy.cluster.strict_dns}", Discovery::StrictDns),
+        ("cluster_type: {name: envoy.cluster.logical_dns}", Discovery::LogicalDns),
     ] {
-        assert_eq!(
-            cluster(&format!("{kind}, {}", endpoints(&host("example.com")))).discovery,
-            discovery,
-            "{kind}"
-        );
+        assert_eq!(cluster(&format!("{kind}, {}", endpoints(&host("example.com")))).discovery, discovery, "{kind}");
     }
 }
 
@@ -149,17 +84,10 @@ fn names_are_for_dns_clusters() {
 fn a_logical_dns_cluster_has_one_endpoint() {
     let two = format!("{}, {}", host("a"), host("b"));
     assert_eq!(
-        only_error(&with_cluster(&format!(
-            "type: LOGICAL_DNS, {}",
-            endpoints(&two)
-        )))
-        .0,
+        only_error(&with_cluster(&format!("type: LOGICAL_DNS, {}", endpoints(&two)))).0,
         "logical-dns-endpoints"
     );
-    assert_eq!(
-        only_error(&with_cluster("type: LOGICAL_DNS")).0,
-        "logical-dns-endpoints"
-    );
+    assert_eq!(only_error(&with_cluster("type: LOGICAL_DNS")).0, "logical-dns-endpoints");
     quiet(&with_cluster("type: STRICT_DNS"));
 }
 
@@ -172,18 +100,9 @@ fn a_typed_dns_cluster_brings_its_own_settings() {
          {{base_interval: 2s}}}}}}, {}",
         endpoints(&host("a"))
     ));
-    assert_eq!(
-        (cluster.discovery, cluster.dns.refresh_rate),
-        (Discovery::LogicalDns, Duration::from_secs(7))
-    );
-    assert_eq!(
-        (cluster.dns.family, cluster.dns.respect_ttl),
-        (DnsFamily::V4Only, true)
-    );
-    assert_eq!(
-        cluster.dns.failure_refresh,
-        (Duration::from_secs(2), Duration::from_secs(20))
-    );
+    assert_eq!((cluster.discovery, cluster.dns.refresh_rate), (Discovery::LogicalDns, Duration::from_secs(7)));
+    assert_eq!((cluster.dns.family, cluster.dns.respect_ttl), (DnsFamily::V4Only, true));
+    assert_eq!(cluster.dns.failure_refresh, (Duration::from_secs(2), Duration::from_secs(20)));
 }
 
 #[test]
@@ -194,12 +113,7 @@ fn resolvers_come_from_the_cluster_or_the_bootstrap() {
     let resolvers = |cluster: &str, rest: &str| {
         let yaml = bootstrap("", ROUTER, ALL_TO_C, cluster, rest);
         let (bootstrap, _) = accepted(&yaml);
-        bootstrap.clusters[0]
-            .dns
-            .resolvers
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
+        bootstrap.clusters[0].dns.resolvers.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(resolvers(typed, ""), ["10.0.0.1:53"]);
     assert_eq!(resolvers("", typed), ["10.0.0.1:53"]);
@@ -213,15 +127,9 @@ fn load_balancing_policies_translate() {
             .iter()
             .map(|name| format!("{{typed_extension_config: {{name: nm, typed_config: {{\"@type\": type.googleapis.com/envoy.extensions.load_balancing_policies.{name}}}}}}}"))
             .collect();
-        format!(
-            "lb_policy: RANDOM, load_balancing_policy: {{policies: [{}]}}",
-            policies.join(", ")
-        )
+        format!("lb_policy: RANDOM, load_balancing_policy: {{policies: [{}]}}", policies.join(", "))
     };
-    let least = |choice_count, active_request_bias| LbPolicy::LeastRequest {
-        choice_count,
-        active_request_bias,
-    };
+    let least = |choice_count, active_request_bias| LbPolicy::LeastRequest { choice_count, active_request_bias };
     for (fields, policy) in [
         ("lb_policy: RANDOM".to_owned(), LbPolicy::Random),
         ("lb_policy: LEAST_REQUEST".to_owned(), least(2, 1.0)),
@@ -236,50 +144,30 @@ fn load_balancing_policies_translate() {
     ] {
         assert_eq!(accepted(&with_cluster(&fields)).0.clusters[0].lb, policy, "{fields}");
     }
-    for fields in [
-        "lb_policy: RING_HASH",
-        "lb_policy: MAGLEV",
-        &typed(&["maglev.v3.Maglev"]),
-    ] {
-        assert_eq!(
-            only_error(&with_cluster(fields)).0,
-            "not-supported-yet",
-            "{fields}"
-        );
+    for fields in ["lb_policy: RING_HASH", "lb_policy: MAGLEV", &typed(&["maglev.v3.Maglev"])] {
+        assert_eq!(only_error(&with_cluster(fields)).0, "not-supported-yet", "{fields}");
     }
-    assert_eq!(
-        only_error(&with_cluster("lb_policy: LOAD_BALANCING_POLICY_CONFIG")).0,
-        "missing-policy"
-    );
+    assert_eq!(only_error(&with_cluster("lb_policy: LOAD_BALANCING_POLICY_CONFIG")).0, "missing-policy");
 }
 
 #[test]
 fn protocols_translate_from_typed_and_old_fields() {
     let protocol = |fields: &str| accepted(&with_cluster(fields)).0.clusters[0].protocol;
     assert_eq!(
-        protocol(&format!(
-            "{OPTIONS} explicit_http_config: {{http2_protocol_options: {{}}}}}}}}"
-        )),
+        protocol(&format!("{OPTIONS} explicit_http_config: {{http2_protocol_options: {{}}}}}}}}")),
         UpstreamProtocol::Http2
     );
     assert_eq!(
-        protocol(&format!(
-            "{OPTIONS} explicit_http_config: {{http_protocol_options: {{}}}}}}}}"
-        )),
+        protocol(&format!("{OPTIONS} explicit_http_config: {{http_protocol_options: {{}}}}}}}}")),
         UpstreamProtocol::Http1
     );
     assert_eq!(
-        protocol(&format!(
-            "{OPTIONS} use_downstream_protocol_config: {{}}}}}}"
-        )),
+        protocol(&format!("{OPTIONS} use_downstream_protocol_config: {{}}}}}}")),
         UpstreamProtocol::SameAsDownstream
     );
     let (code, path) = only_error(&with_cluster(&format!("{OPTIONS} auto_config: {{}}}}}}")));
     assert_eq!(code, "not-supported-yet");
-    assert!(
-        path.ends_with("[\"envoy.extensions.upstreams.http.v3.HttpProtocolOptions\"].auto_config"),
-        "{path}"
-    );
+    assert!(path.ends_with("[\"envoy.extensions.upstreams.http.v3.HttpProtocolOptions\"].auto_config"), "{path}");
 }
 
 #[test]
@@ -289,24 +177,9 @@ fn typed_options_reach_the_model() {
          explicit_http_config: {{http2_protocol_options: {{max_concurrent_streams: 9, initial_stream_window_size: 65535, \
          connection_keepalive: {{interval: 30s, timeout: 5s}}}}}}}}}}"
     ));
-    assert_eq!(
-        (
-            cluster.common.idle_timeout,
-            cluster.common.max_requests_per_connection
-        ),
-        (None, 7)
-    );
-    assert_eq!(
-        (
-            cluster.http2.max_concurrent_streams,
-            cluster.http2.initial_stream_window
-        ),
-        (9, 65_535)
-    );
-    assert_eq!(
-        cluster.http2.keepalive,
-        Some((Duration::from_secs(30), Duration::from_secs(5)))
-    );
+    assert_eq!((cluster.common.idle_timeout, cluster.common.max_requests_per_connection), (None, 7));
+    assert_eq!((cluster.http2.max_concurrent_streams, cluster.http2.initial_stream_window), (9, 65_535));
+    assert_eq!(cluster.http2.keepalive, Some((Duration::from_secs(30), Duration::from_secs(5))));
 }
 
 #[test]
@@ -315,45 +188,21 @@ fn circuit_breakers_are_per_priority_and_the_first_counts() {
         "circuit_breakers: {thresholds: [{max_connections: 1, max_requests: 0, track_remaining: true}, {priority: HIGH, \
          max_retries: 9}, {max_connections: 2}]}",
     );
-    assert_eq!(
-        (
-            cluster.breakers_default.max_connections,
-            cluster.breakers_default.max_requests
-        ),
-        (1, 0)
-    );
+    assert_eq!((cluster.breakers_default.max_connections, cluster.breakers_default.max_requests), (1, 0));
     assert!(cluster.breakers_default.track_remaining);
-    assert_eq!(
-        (
-            cluster.breakers_high.max_retries,
-            cluster.breakers_high.max_connections
-        ),
-        (9, 1024)
-    );
+    assert_eq!((cluster.breakers_high.max_retries, cluster.breakers_high.max_connections), (9, 1024));
 }
 
 #[test]
 fn names_of_clusters_are_unique() {
-    let yaml = with_cluster("").replace(
-        "clusters: [{name: c, }]",
-        "clusters: [{name: c}, {name: d}, {name: c}]",
-    );
-    assert_eq!(
-        only_error(&yaml),
-        (
-            "duplicate-cluster",
-            "static_resources.clusters[2].name".into()
-        )
-    );
+    let yaml = with_cluster("").replace("clusters: [{name: c, }]", "clusters: [{name: c}, {name: d}, {name: c}]");
+    assert_eq!(only_error(&yaml), ("duplicate-cluster", "static_resources.clusters[2].name".into()));
 }
 
 #[test]
 fn what_is_not_built_is_refused_with_its_place() {
     for (fields, path) in [
-        (
-            "type: EDS, eds_cluster_config: {eds_config: {ads: {}}}",
-            "type",
-        ),
+        ("type: EDS, eds_cluster_config: {eds_config: {ads: {}}}", "type"),
         ("outlier_detection: {}", "outlier_detection"),
         (
             "health_checks: [{timeout: 1s, interval: 1s, unhealthy_threshold: 1, healthy_threshold: 1, tcp_health_check: {}}]",
@@ -364,40 +213,19 @@ fn what_is_not_built_is_refused_with_its_place() {
             "transport_socket",
         ),
         ("lb_subset_config: {}", "lb_subset_config"),
-        (
-            "common_lb_config: {locality_weighted_lb_config: {}}",
-            "common_lb_config.locality_weighted_lb_config",
-        ),
-        (
-            "circuit_breakers: {thresholds: [{retry_budget: {}}]}",
-            "circuit_breakers.thresholds[0].retry_budget",
-        ),
+        ("common_lb_config: {locality_weighted_lb_config: {}}", "common_lb_config.locality_weighted_lb_config"),
+        ("circuit_breakers: {thresholds: [{retry_budget: {}}]}", "circuit_breakers.thresholds[0].retry_budget"),
         ("preconnect_policy: {}", "preconnect_policy"),
-        (
-            "track_cluster_stats: {request_response_sizes: true}",
-            "track_cluster_stats",
-        ),
-        (
-            "upstream_bind_config: {freebind: true}",
-            "upstream_bind_config.freebind",
-        ),
-        (
-            "round_robin_lb_config: {slow_start_config: {}}",
-            "round_robin_lb_config.slow_start_config",
-        ),
+        ("track_cluster_stats: {request_response_sizes: true}", "track_cluster_stats"),
+        ("upstream_bind_config: {freebind: true}", "upstream_bind_config.freebind"),
+        ("round_robin_lb_config: {slow_start_config: {}}", "round_robin_lb_config.slow_start_config"),
         (
             "cluster_type: {name: envoy.clusters.aggregate, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.clusters.aggregate.v3.ClusterConfig, clusters: [c]}}",
             "cluster_type",
         ),
     ] {
         let errors = refused(&with_cluster(fields));
-        assert!(
-            errors.contains(&(
-                "not-supported-yet",
-                format!("static_resources.clusters[0].{path}")
-            )),
-            "{errors:#?}"
-        );
+        assert!(errors.contains(&("not-supported-yet", format!("static_resources.clusters[0].{path}"))), "{errors:#?}");
     }
     quiet(&with_cluster(
         "upstream_bind_config: {freebind: false, source_address: {address: 127.0.0.1, port_value: 0}}",
@@ -406,11 +234,7 @@ fn what_is_not_built_is_refused_with_its_place() {
 
 #[test]
 fn an_xds_cluster_says_so() {
-    let loaded = crate::load(
-        "envoy.config.cluster.v3.Cluster",
-        source("name: x"),
-        LoadOptions::default(),
-    );
+    let loaded = crate::load("envoy.config.cluster.v3.Cluster", source("name: x"), LoadOptions::default());
     let (cluster, found) = translate_cluster(&loaded.wire, &Options::default());
     assert!(found.is_empty(), "{found:#?}");
     assert!(cluster.unwrap().added_via_api);

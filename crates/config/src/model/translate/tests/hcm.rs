@@ -15,66 +15,23 @@ fn manager(fields: &str) -> HttpConnectionManager {
 #[test]
 fn a_manager_without_settings_has_envoys_defaults() {
     let manager = manager("");
-    assert_eq!(
-        (manager.codec, manager.stat_prefix.as_str()),
-        (Codec::Auto, "s")
-    );
+    assert_eq!((manager.codec, manager.stat_prefix.as_str()), (Codec::Auto, "s"));
     assert_eq!(manager.max_request_headers, 60 * 1024);
     assert_eq!(manager.stream_idle_timeout, Some(Duration::from_secs(300)));
-    assert_eq!(
-        (manager.request_timeout, manager.request_headers_timeout),
-        (None, None)
-    );
+    assert_eq!((manager.request_timeout, manager.request_headers_timeout), (None, None));
     assert_eq!(manager.drain_timeout, Duration::from_secs(5));
     assert_eq!(manager.delayed_close_timeout, Some(Duration::from_secs(1)));
-    assert_eq!(
-        (manager.server_name.as_str(), manager.server_header),
-        ("envoy", ServerHeader::Overwrite)
-    );
+    assert_eq!((manager.server_name.as_str(), manager.server_header), ("envoy", ServerHeader::Overwrite));
     assert!(manager.generate_request_id && !manager.use_remote_address && !manager.normalize_path);
     assert!(manager.internal_cidrs.is_empty() && !manager.internal_unix_sockets);
-    assert_eq!(
-        (manager.escaped_slashes, manager.strip_host_port),
-        (EscapedSlashes::Keep, StripHostPort::Keep)
-    );
+    assert_eq!((manager.escaped_slashes, manager.strip_host_port), (EscapedSlashes::Keep, StripHostPort::Keep));
     assert_eq!(manager.common.idle_timeout, Some(Duration::from_secs(3600)));
-    assert_eq!(
-        (manager.common.max_headers_count, manager.common.underscores),
-        (100, Underscores::Allow)
-    );
-    assert!(
-        manager.http1.allow_absolute_url
-            && !manager.http1.accept_http_10
-            && !manager.http1.enable_trailers
-    );
-    assert_eq!(
-        (
-            manager.http2.max_concurrent_streams,
-            manager.http2.initial_stream_window
-        ),
-        (1024, 16 << 20)
-    );
-    assert_eq!(
-        (
-            manager.http2.initial_connection_window,
-            manager.http2.hpack_table_size
-        ),
-        (24 << 20, 4096)
-    );
-    assert_eq!(
-        (
-            manager.http2.max_outbound_frames,
-            manager.http2.max_outbound_control_frames
-        ),
-        (10_000, 1000)
-    );
-    assert_eq!(
-        (
-            manager.http2.max_consecutive_empty_frames,
-            manager.http2.max_priority_frames_per_stream
-        ),
-        (1, 100)
-    );
+    assert_eq!((manager.common.max_headers_count, manager.common.underscores), (100, Underscores::Allow));
+    assert!(manager.http1.allow_absolute_url && !manager.http1.accept_http_10 && !manager.http1.enable_trailers);
+    assert_eq!((manager.http2.max_concurrent_streams, manager.http2.initial_stream_window), (1024, 16 << 20));
+    assert_eq!((manager.http2.initial_connection_window, manager.http2.hpack_table_size), (24 << 20, 4096));
+    assert_eq!((manager.http2.max_outbound_frames, manager.http2.max_outbound_control_frames), (10_000, 1000));
+    assert_eq!((manager.http2.max_consecutive_empty_frames, manager.http2.max_priority_frames_per_stream), (1, 100));
     assert_eq!(manager.http2.max_window_updates_per_data_frame, 10);
     assert!(manager.router.dynamic_stats && !manager.router.suppress_envoy_headers);
     assert_eq!(manager.http_filters.len(), 1);
@@ -94,76 +51,41 @@ fn a_manager_keeps_all_its_settings() {
          http2_protocol_options: {override_stream_error_on_invalid_http_message: false}, common_http_protocol_options: \
          {idle_timeout: 0s, max_headers_count: 5, headers_with_underscores_action: DROP_HEADER, max_stream_duration: 4s},",
     );
-    assert_eq!(
-        (manager.codec, manager.server_header),
-        (Codec::Http2, ServerHeader::PassThrough)
-    );
-    assert_eq!(
-        (manager.stream_idle_timeout, manager.delayed_close_timeout),
-        (None, None)
-    );
+    assert_eq!((manager.codec, manager.server_header), (Codec::Http2, ServerHeader::PassThrough));
+    assert_eq!((manager.stream_idle_timeout, manager.delayed_close_timeout), (None, None));
     assert_eq!(
         (manager.request_timeout, manager.request_headers_timeout),
         (Some(Duration::from_secs(1)), Some(Duration::from_secs(2)))
     );
-    assert_eq!(
-        (manager.max_request_headers, manager.drain_timeout),
-        (96 * 1024, Duration::from_secs(3))
-    );
+    assert_eq!((manager.max_request_headers, manager.drain_timeout), (96 * 1024, Duration::from_secs(3)));
     assert!(manager.use_remote_address && manager.skip_xff_append && !manager.generate_request_id);
     assert_eq!(
         (manager.escaped_slashes, manager.strip_host_port),
         (EscapedSlashes::UnescapeAndRedirect, StripHostPort::Any)
     );
     assert_eq!(manager.scheme_to_overwrite.as_deref(), Some("https"));
-    assert_eq!(
-        manager
-            .internal_cidrs
-            .iter()
-            .map(|(_, length)| *length)
-            .collect::<Vec<_>>(),
-        [8, 32]
-    );
+    assert_eq!(manager.internal_cidrs.iter().map(|(_, length)| *length).collect::<Vec<_>>(), [8, 32]);
     assert!(manager.http1.accept_http_10 && manager.http1.proper_case);
-    assert!(
-        manager.http1.stream_error_on_invalid_http_message
-            && !manager.http2.stream_error_on_invalid_http_message
-    );
+    assert!(manager.http1.stream_error_on_invalid_http_message && !manager.http2.stream_error_on_invalid_http_message);
+    assert_eq!((manager.common.idle_timeout, manager.common.max_headers_count), (None, 5));
     assert_eq!(
-        (
-            manager.common.idle_timeout,
-            manager.common.max_headers_count
-        ),
-        (None, 5)
-    );
-    assert_eq!(
-        (
-            manager.common.underscores,
-            manager.common.max_stream_duration
-        ),
+        (manager.common.underscores, manager.common.max_stream_duration),
         (Underscores::Drop, Some(Duration::from_secs(4)))
     );
 }
 
 fn with_filters(filters: &str) -> String {
-    bootstrap(
-        "",
-        &format!("http_filters: [{filters}],"),
-        ALL_TO_C,
-        LOCAL_HOST,
-        "",
-    )
+    bootstrap("", &format!("http_filters: [{filters}],"), ALL_TO_C, LOCAL_HOST, "")
 }
 
-const BUILT: &str = "{name: r, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}";
-const CORS: &str = "{name: cors, OPTIONAL typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors}}";
+const BUILT: &str =
+    "{name: r, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}";
+const CORS: &str =
+    "{name: cors, OPTIONAL typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors}}";
 
 #[test]
 fn the_router_ends_the_filters() {
-    assert_eq!(
-        only_error(&with_filters("")),
-        ("no-router", format!("{MANAGER}.http_filters"))
-    );
+    assert_eq!(only_error(&with_filters("")), ("no-router", format!("{MANAGER}.http_filters")));
     assert_eq!(
         only_error(&with_filters(&format!("{BUILT}, {BUILT}"))),
         ("terminal-not-last", format!("{MANAGER}.http_filters[0]"))
@@ -174,36 +96,18 @@ fn the_router_ends_the_filters() {
 fn a_filter_that_is_not_built_is_refused_unless_it_is_optional() {
     let cors = CORS.replace("OPTIONAL ", "");
     let error = diagnostic(&with_filters(&format!("{cors}, {BUILT}")));
-    assert_eq!(
-        (error.code, error.path),
-        ("not-supported-yet", format!("{MANAGER}.http_filters[0]"))
-    );
-    assert_eq!(
-        error.help.as_deref(),
-        Some("built in: envoy.filters.http.router")
-    );
+    assert_eq!((error.code, error.path), ("not-supported-yet", format!("{MANAGER}.http_filters[0]")));
+    assert_eq!(error.help.as_deref(), Some("built in: envoy.filters.http.router"));
     let optional = CORS.replace("OPTIONAL", "is_optional: true,");
-    assert_eq!(
-        warnings(&with_filters(&format!("{optional}, {BUILT}"))),
-        ["optional-filter-left-out"]
-    );
+    assert_eq!(warnings(&with_filters(&format!("{optional}, {BUILT}"))), ["optional-filter-left-out"]);
     let missing = format!("{{name: x}}, {BUILT}");
-    assert_eq!(
-        only_error(&with_filters(&missing)).0,
-        "missing-typed-config"
-    );
+    assert_eq!(only_error(&with_filters(&missing)).0, "missing-typed-config");
 }
 
 #[test]
 fn a_filter_of_the_options_is_passed_on_with_its_config() {
-    let options = Options {
-        http_filters: &["envoy.extensions.filters.http.cors.v3.Cors"],
-        ..Options::default()
-    };
-    let yaml = with_filters(&format!(
-        "{}, {BUILT}",
-        CORS.replace("OPTIONAL", "disabled: true,")
-    ));
+    let options = Options { http_filters: &["envoy.extensions.filters.http.cors.v3.Cors"], ..Options::default() };
+    let yaml = with_filters(&format!("{}, {BUILT}", CORS.replace("OPTIONAL", "disabled: true,")));
     let (bootstrap, found) = load_bootstrap(source(&yaml), &options).unwrap();
     assert!(found.is_empty(), "{found:#?}");
     let filter = &manager_of(&bootstrap).http_filters[0];
@@ -214,11 +118,7 @@ fn a_filter_of_the_options_is_passed_on_with_its_config() {
 #[test]
 fn mistakes_in_managers_are_found() {
     for (fields, code, path) in [
-        (
-            "strip_any_host_port: true, strip_matching_host_port: true,",
-            "conflicting-fields",
-            "strip_any_host_port",
-        ),
+        ("strip_any_host_port: true, strip_matching_host_port: true,", "conflicting-fields", "strip_any_host_port"),
         (
             "internal_address_config: {cidr_ranges: [{address_prefix: 10.0, prefix_len: 8}]},",
             "malformed-ip",
@@ -226,10 +126,7 @@ fn mistakes_in_managers_are_found() {
         ),
         ("codec_type: HTTP3,", "not-supported-yet", "codec_type"),
     ] {
-        assert_eq!(
-            only_error(&with_manager(fields)),
-            (code, format!("{MANAGER}.{path}"))
-        );
+        assert_eq!(only_error(&with_manager(fields)), (code, format!("{MANAGER}.{path}")));
     }
 }
 
@@ -237,36 +134,21 @@ fn mistakes_in_managers_are_found() {
 fn what_is_not_built_is_refused_with_its_place() {
     for (fields, path) in [
         ("tracing: {},", "tracing"),
-        (
-            "upgrade_configs: [{upgrade_type: websocket}],",
-            "upgrade_configs[0]",
-        ),
+        ("upgrade_configs: [{upgrade_type: websocket}],", "upgrade_configs[0]"),
         ("local_reply_config: {},", "local_reply_config"),
-        (
-            "access_log_options: {flush_access_log_on_new_request: true},",
-            "access_log_options",
-        ),
-        (
-            "forward_client_cert_details: APPEND_FORWARD,",
-            "forward_client_cert_details",
-        ),
+        ("access_log_options: {flush_access_log_on_new_request: true},", "access_log_options"),
+        ("forward_client_cert_details: APPEND_FORWARD,", "forward_client_cert_details"),
         (
             "represent_ipv4_remote_address_as_ipv4_mapped_ipv6: true,",
             "represent_ipv4_remote_address_as_ipv4_mapped_ipv6",
         ),
-        (
-            "http2_protocol_options: {allow_metadata: true},",
-            "http2_protocol_options.allow_metadata",
-        ),
+        ("http2_protocol_options: {allow_metadata: true},", "http2_protocol_options.allow_metadata"),
         (
             "http_protocol_options: {header_key_format: {stateful_formatter: {name: x}}},",
             "http_protocol_options.header_key_format.stateful_formatter",
         ),
     ] {
         let errors = refused(&with_manager(fields));
-        assert!(
-            errors.contains(&("not-supported-yet", format!("{MANAGER}.{path}"))),
-            "{errors:#?}"
-        );
+        assert!(errors.contains(&("not-supported-yet", format!("{MANAGER}.{path}"))), "{errors:#?}");
     }
 }

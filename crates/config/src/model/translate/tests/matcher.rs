@@ -7,9 +7,7 @@ use crate::model::{
 };
 
 fn headers(list: &str) -> Bootstrap {
-    quiet(&with_route(&format!(
-        "match: {{prefix: /, headers: [{list}]}}, route: {{cluster: c}}"
-    )))
+    quiet(&with_route(&format!("match: {{prefix: /, headers: [{list}]}}, route: {{cluster: c}}")))
 }
 
 #[test]
@@ -20,10 +18,7 @@ fn header_matchers_translate() {
          {name: p, present_match: false, treat_missing_header_as_empty: true}, {name: q}",
     );
     let list = &routes_of(&bootstrap)[0].matches.headers;
-    assert_eq!(
-        list[0].name,
-        MatchedHeader::Name(http::HeaderName::from_static("x-a"))
-    );
+    assert_eq!(list[0].name, MatchedHeader::Name(http::HeaderName::from_static("x-a")));
     assert!(
         matches!(&list[0].value, HeaderValueMatch::String(StringMatcher::Exact(text, Case::Insensitive)) if text == "V")
     );
@@ -41,9 +36,7 @@ fn query_matchers_translate() {
          {name: c}]}, route: {cluster: c}",
     ));
     let list = &routes_of(&bootstrap)[0].matches.query_parameters;
-    assert!(
-        matches!(&list[0].value, Some(StringMatcher::Suffix(text, Case::Sensitive)) if text == "z")
-    );
+    assert!(matches!(&list[0].value, Some(StringMatcher::Suffix(text, Case::Sensitive)) if text == "z"));
     assert!(list[1].value.is_none() && !list[1].present);
     assert!(list[2].value.is_none() && list[2].present);
 }
@@ -51,13 +44,9 @@ fn query_matchers_translate() {
 #[test]
 fn expressions_match_the_whole_text_and_classes_are_ascii() {
     let matches = |regex: &str, text: &str| {
-        let yaml = with_route(&format!(
-            "match: {{safe_regex: {{regex: '{regex}'}}}}, route: {{cluster: c}}"
-        ));
+        let yaml = with_route(&format!("match: {{safe_regex: {{regex: '{regex}'}}}}, route: {{cluster: c}}"));
         let bootstrap = quiet(&yaml);
-        let PathMatch::Regex(compiled) = &routes_of(&bootstrap)[0].matches.path else {
-            panic!("regex")
-        };
+        let PathMatch::Regex(compiled) = &routes_of(&bootstrap)[0].matches.path else { panic!("regex") };
         compiled.is_match(text.as_bytes())
     };
     assert!(matches("/a.*", "/abc") && !matches("a", "/a") && !matches("/a", "/ab"));
@@ -68,19 +57,11 @@ fn expressions_match_the_whole_text_and_classes_are_ascii() {
 
 #[test]
 fn a_bad_expression_says_why() {
-    let error = diagnostic(&with_route(
-        "match: {safe_regex: {regex: '(?=a)'}}, route: {cluster: c}",
-    ));
+    let error = diagnostic(&with_route("match: {safe_regex: {regex: '(?=a)'}}, route: {cluster: c}"));
     assert!(error.message.contains("look-around"), "{}", error.message);
     let path = "match: {prefix: /, headers: [{name: a}, {name: b, string_match: {safe_regex: {regex: '('}}}]}";
     let (code, at) = only_error(&with_route(&format!("{path}, route: {{cluster: c}}")));
-    assert_eq!(
-        (code, at),
-        (
-            "bad-regex",
-            format!("{ROUTES}.routes[0].match.headers[1].string_match.safe_regex.regex")
-        )
-    );
+    assert_eq!((code, at), ("bad-regex", format!("{ROUTES}.routes[0].match.headers[1].string_match.safe_regex.regex")));
 }
 
 #[test]
@@ -93,9 +74,6 @@ fn a_substitution_that_refers_to_no_group_is_warned_about() {
     };
     let bootstrap = quiet(&rewrite(r"\1\\x"));
     assert!(forward_of(&bootstrap).regex_rewrite.is_some());
-    assert!(matches!(
-        forward_of(&bootstrap).host_rewrite,
-        HostRewrite::Literal(_)
-    ));
+    assert!(matches!(forward_of(&bootstrap).host_rewrite, HostRewrite::Literal(_)));
     assert_eq!(warnings(&rewrite(r"\3")), ["bad-substitution"]);
 }

@@ -12,19 +12,11 @@ fn a_route_without_settings_has_envoys_defaults() {
     let bootstrap = quiet(&with_host(ALL_TO_C));
     let forward = forward_of(&bootstrap);
     assert_eq!(forward.timeout, Some(Duration::from_secs(15)));
-    assert_eq!(
-        (forward.idle_timeout, forward.max_stream_duration),
-        (None, None)
-    );
+    assert_eq!((forward.idle_timeout, forward.max_stream_duration), (None, None));
     assert_eq!(forward.cluster_not_found, StatusCode::SERVICE_UNAVAILABLE);
     assert!(matches!(forward.host_rewrite, HostRewrite::None));
-    let ClusterSpecifier::Name(name) = &forward.cluster else {
-        panic!("a name")
-    };
-    assert!(
-        Arc::ptr_eq(name, &bootstrap.clusters[0].name),
-        "names are shared"
-    );
+    let ClusterSpecifier::Name(name) = &forward.cluster else { panic!("a name") };
+    assert!(Arc::ptr_eq(name, &bootstrap.clusters[0].name), "names are shared");
     let RouteSource::Static(table) = &manager_of(&bootstrap).routes;
     assert!(table.validate_clusters);
     assert_eq!(table.max_direct_response_body, 4096);
@@ -41,24 +33,15 @@ fn a_forwarding_route_keeps_all_its_settings() {
          cluster_not_found_response_code: NOT_FOUND}",
     ));
     let route = &routes_of(&bootstrap)[0];
-    assert_eq!(
-        (route.name.as_str(), route.stat_prefix.as_deref()),
-        ("nm", Some("p"))
-    );
+    assert_eq!((route.name.as_str(), route.stat_prefix.as_deref()), ("nm", Some("p")));
     assert_eq!(route.request_buffer_limit, Some(9));
     assert!(matches!(&route.matches.path, PathMatch::Exact(path) if path == "/A"));
     assert!(!route.matches.case_sensitive && route.matches.grpc);
-    assert_eq!(
-        route.matches.runtime_fraction,
-        Some((3, 10_000, "k".into()))
-    );
+    assert_eq!(route.matches.runtime_fraction, Some((3, 10_000, "k".into())));
     let forward = forward_of(&bootstrap);
     assert_eq!(forward.prefix_rewrite.as_deref(), Some("/n"));
     assert!(matches!(&forward.host_rewrite, HostRewrite::Literal(host) if host == "h"));
-    assert_eq!(
-        (forward.timeout, forward.idle_timeout),
-        (None, Some(Duration::ZERO))
-    );
+    assert_eq!((forward.timeout, forward.idle_timeout), (None, Some(Duration::ZERO)));
     assert_eq!(forward.max_stream_duration, Some(Duration::from_secs(3)));
     assert_eq!(forward.cluster_not_found, StatusCode::NOT_FOUND);
     assert!(forward.high_priority && forward.append_x_forwarded_host);
@@ -72,48 +55,22 @@ fn redirects_and_direct_responses_translate() {
          {scheme_redirect: FOO, regex_rewrite: {pattern: {regex: 'a(b)'}, substitution: '\\1'}}}, {match: {path: /c}, \
          direct_response: {status: 418, body: {inline_string: tea}}}, {match: {path: /d}, non_forwarding_action: {}}]",
     ));
-    let [first, second, third, fourth] = routes_of(&bootstrap) else {
-        panic!("four")
-    };
-    let RouteAction::Redirect(redirect) = &first.action else {
-        panic!("redirect")
-    };
-    assert_eq!(
-        (redirect.scheme.as_deref(), redirect.host.as_deref()),
-        (Some("https"), Some("h"))
-    );
-    assert_eq!(
-        (redirect.port, redirect.status),
-        (Some(8443), StatusCode::SEE_OTHER)
-    );
-    assert!(
-        redirect.strip_query
-            && matches!(&redirect.path, RedirectPath::Replace(path) if path == "/x")
-    );
-    let RouteAction::Redirect(redirect) = &second.action else {
-        panic!("redirect")
-    };
-    assert_eq!(
-        (redirect.scheme.as_deref(), redirect.status),
-        (Some("foo"), StatusCode::MOVED_PERMANENTLY)
-    );
-    assert!(
-        matches!(&redirect.path, RedirectPath::Regex(_, substitution) if substitution == "\\1")
-    );
-    let RouteAction::Direct(direct) = &third.action else {
-        panic!("direct")
-    };
-    assert_eq!(
-        (direct.status.as_u16(), &direct.body[..]),
-        (418, &b"tea"[..])
-    );
+    let [first, second, third, fourth] = routes_of(&bootstrap) else { panic!("four") };
+    let RouteAction::Redirect(redirect) = &first.action else { panic!("redirect") };
+    assert_eq!((redirect.scheme.as_deref(), redirect.host.as_deref()), (Some("https"), Some("h")));
+    assert_eq!((redirect.port, redirect.status), (Some(8443), StatusCode::SEE_OTHER));
+    assert!(redirect.strip_query && matches!(&redirect.path, RedirectPath::Replace(path) if path == "/x"));
+    let RouteAction::Redirect(redirect) = &second.action else { panic!("redirect") };
+    assert_eq!((redirect.scheme.as_deref(), redirect.status), (Some("foo"), StatusCode::MOVED_PERMANENTLY));
+    assert!(matches!(&redirect.path, RedirectPath::Regex(_, substitution) if substitution == "\\1"));
+    let RouteAction::Direct(direct) = &third.action else { panic!("direct") };
+    assert_eq!((direct.status.as_u16(), &direct.body[..]), (418, &b"tea"[..]));
     assert!(matches!(fourth.action, RouteAction::NonForwarding));
 }
 
 #[test]
 fn an_unknown_cluster_is_an_error_with_a_guess() {
-    let yaml = with_route("match: {prefix: /}, route: {cluster: cc}")
-        .replace("name: c,", "name: small_one,");
+    let yaml = with_route("match: {prefix: /}, route: {cluster: cc}").replace("name: c,", "name: small_one,");
     let error = diagnostic(&yaml.replace("cluster: cc", "cluster: smal_one"));
     assert_eq!(error.code, "unknown-cluster");
     assert_eq!(error.message, "route: unknown cluster 'smal_one'");
@@ -135,20 +92,10 @@ fn weights_must_add_up_to_something() {
             "match: {{prefix: /}}, route: {{weighted_clusters: {{runtime_key_prefix: k, clusters: [{clusters}]}}}}"
         ))
     };
-    let bootstrap = quiet(&weighted(
-        "{name: c, weight: 3}, {cluster_header: x, weight: 0}",
-    ));
-    let ClusterSpecifier::Weighted(clusters) = &forward_of(&bootstrap).cluster else {
-        panic!("weights")
-    };
-    assert_eq!(
-        (clusters[0].weight, clusters[0].runtime_key.as_deref()),
-        (3, Some("k.c"))
-    );
-    assert_eq!(
-        clusters[1].header.as_ref().map(http::HeaderName::as_str),
-        Some("x")
-    );
+    let bootstrap = quiet(&weighted("{name: c, weight: 3}, {cluster_header: x, weight: 0}"));
+    let ClusterSpecifier::Weighted(clusters) = &forward_of(&bootstrap).cluster else { panic!("weights") };
+    assert_eq!((clusters[0].weight, clusters[0].runtime_key.as_deref()), (3, Some("k.c")));
+    assert_eq!(clusters[1].header.as_ref().map(http::HeaderName::as_str), Some("x"));
     for (clusters, code) in [
         ("{name: c, weight: 0}", "bad-weights"),
         ("{name: c}", "missing-weight"),
@@ -156,12 +103,7 @@ fn weights_must_add_up_to_something() {
         ("{weight: 1}", "missing-cluster"),
         ("{name: nope, weight: 1}", "unknown-cluster"),
     ] {
-        assert!(
-            refused(&weighted(clusters))
-                .iter()
-                .any(|(found, _)| *found == code),
-            "{clusters}"
-        );
+        assert!(refused(&weighted(clusters)).iter().any(|(found, _)| *found == code), "{clusters}");
     }
 }
 
@@ -169,11 +111,7 @@ fn weights_must_add_up_to_something() {
 fn a_route_behind_one_that_takes_everything_is_warned_about() {
     let shadowed = |first: &str, second: &str| {
         let route = |matches: &str| format!("{{match: {{{matches}}}, route: {{cluster: c}}}}");
-        let found = warnings(&with_host(&format!(
-            "routes: [{}, {}]",
-            route(first),
-            route(second)
-        )));
+        let found = warnings(&with_host(&format!("routes: [{}, {}]", route(first), route(second))));
         !found.is_empty()
     };
     for (first, second) in [
@@ -184,10 +122,7 @@ fn a_route_behind_one_that_takes_everything_is_warned_about() {
         ("path_separated_prefix: /a", "prefix: /a/b"),
         ("prefix: /", "safe_regex: {regex: .*}"),
         ("prefix: /A, case_sensitive: false", "path: /ab"),
-        (
-            "prefix: /a, case_sensitive: false",
-            "prefix: /AB, case_sensitive: false",
-        ),
+        ("prefix: /a, case_sensitive: false", "prefix: /AB, case_sensitive: false"),
     ] {
         assert!(shadowed(first, second), "{first} before {second}");
     }
@@ -208,23 +143,15 @@ fn a_route_behind_one_that_takes_everything_is_warned_about() {
 #[test]
 fn domains_are_unique_in_any_case() {
     let second = |domains: &str| {
-        with_host(ALL_TO_C).replace(
-            "virtual_hosts: [",
-            &format!("virtual_hosts: [{{name: w, domains: [{domains}], routes: []}}, "),
-        )
+        with_host(ALL_TO_C)
+            .replace("virtual_hosts: [", &format!("virtual_hosts: [{{name: w, domains: [{domains}], routes: []}}, "))
     };
     quiet(&second("a.example, \"*.example\""));
-    assert_eq!(
-        only_error(&second("A.example, a.EXAMPLE")).0,
-        "duplicate-domain"
-    );
+    assert_eq!(only_error(&second("A.example, a.EXAMPLE")).0, "duplicate-domain");
     let (code, path) = only_error(&second("\"*\""));
     assert_eq!(code, "duplicate-wildcard");
     assert!(path.ends_with("virtual_hosts[1].domains[0]"), "{path}");
-    assert_eq!(
-        warnings(&second("a").replace("name: w", "name: v")),
-        ["duplicate-virtual-host"]
-    );
+    assert_eq!(warnings(&second("a").replace("name: w", "name: v")), ["duplicate-virtual-host"]);
 }
 
 #[test]
@@ -245,21 +172,9 @@ fn mistakes_in_routes_are_found() {
             "conflicting-fields",
             "route.regex_rewrite",
         ),
-        (
-            "match: {prefix: /}, redirect: {port_redirect: 70000}",
-            "",
-            "redirect.port_redirect",
-        ),
-        (
-            "match: {safe_regex: {regex: 'a['}}, route: {cluster: c}",
-            "bad-regex",
-            "match.safe_regex.regex",
-        ),
-        (
-            "match: {prefix: /}, route: {cluster_header: 'a b'}",
-            "",
-            "route.cluster_header",
-        ),
+        ("match: {prefix: /}, redirect: {port_redirect: 70000}", "", "redirect.port_redirect"),
+        ("match: {safe_regex: {regex: 'a['}}, route: {cluster: c}", "bad-regex", "match.safe_regex.regex"),
+        ("match: {prefix: /}, route: {cluster_header: 'a b'}", "", "route.cluster_header"),
         (
             "match: {prefix: /}, route: {cluster: c, host_rewrite_header: ':x'}",
             "bad-header-name",
@@ -275,26 +190,17 @@ fn mistakes_in_routes_are_found() {
 #[test]
 fn what_is_not_built_is_refused_with_its_place() {
     for (route, path) in [
-        (
-            "match: {prefix: /}, route: {cluster: c, retry_policy: {retry_on: 5xx}}",
-            "route.retry_policy",
-        ),
+        ("match: {prefix: /}, route: {cluster: c, retry_policy: {retry_on: 5xx}}", "route.retry_policy"),
         (
             "match: {prefix: /}, route: {cluster: c, request_mirror_policies: [{cluster: c}]}",
             "route.request_mirror_policies[0]",
         ),
-        (
-            "match: {prefix: /}, route: {cluster: c, hash_policy: [{header: {header_name: x}}]}",
-            "route.hash_policy[0]",
-        ),
+        ("match: {prefix: /}, route: {cluster: c, hash_policy: [{header: {header_name: x}}]}", "route.hash_policy[0]"),
         (
             "match: {prefix: /}, route: {cluster: c, upgrade_configs: [{upgrade_type: websocket}]}",
             "route.upgrade_configs[0]",
         ),
-        (
-            "match: {prefix: /}, route: {cluster: c, internal_redirect_policy: {}}",
-            "route.internal_redirect_policy",
-        ),
+        ("match: {prefix: /}, route: {cluster: c, internal_redirect_policy: {}}", "route.internal_redirect_policy"),
         (
             "match: {prefix: /}, route: {cluster: c, host_rewrite_path_regex: {pattern: {regex: a}, substitution: b}}",
             "route.host_rewrite_path_regex",
@@ -303,14 +209,8 @@ fn what_is_not_built_is_refused_with_its_place() {
             "match: {prefix: /}, route: {cluster: c, max_stream_duration: {grpc_timeout_header_max: 1s}}",
             "route.max_stream_duration.grpc_timeout_header_max",
         ),
-        (
-            "match: {connect_matcher: {}}, route: {cluster: c}",
-            "match.connect_matcher",
-        ),
-        (
-            "match: {prefix: /, tls_context: {presented: true}}, route: {cluster: c}",
-            "match.tls_context",
-        ),
+        ("match: {connect_matcher: {}}, route: {cluster: c}", "match.connect_matcher"),
+        ("match: {prefix: /, tls_context: {presented: true}}, route: {cluster: c}", "match.tls_context"),
         (
             "match: {prefix: /, dynamic_metadata: [{filter: f, path: [{key: k}], value: {present_match: true}}]}, route: {cluster: c}",
             "match.dynamic_metadata[0]",
@@ -324,10 +224,7 @@ fn what_is_not_built_is_refused_with_its_place() {
             "typed_per_filter_config",
         ),
     ] {
-        assert_eq!(
-            only_error(&with_route(route)),
-            ("not-supported-yet", format!("{ROUTES}.routes[0].{path}"))
-        );
+        assert_eq!(only_error(&with_route(route)), ("not-supported-yet", format!("{ROUTES}.routes[0].{path}")));
     }
     assert_eq!(
         only_error(&with_host("retry_policy: {retry_on: 5xx}, routes: []")),
@@ -339,7 +236,9 @@ fn what_is_not_built_is_refused_with_its_place() {
 fn an_xds_table_does_not_look_for_clusters() {
     let wire = crate::load(
         "envoy.config.route.v3.RouteConfiguration",
-        source("name: t\nvirtual_hosts: [{name: v, domains: [a], routes: [{match: {prefix: /}, route: {cluster: x}}]}]"),
+        source(
+            "name: t\nvirtual_hosts: [{name: v, domains: [a], routes: [{match: {prefix: /}, route: {cluster: x}}]}]",
+        ),
         LoadOptions::default(),
     )
     .wire;

@@ -26,58 +26,25 @@ pub(super) const TABLE: &[Support] = &[
         ("watchdog", "there are no watchdog threads"),
         ("watchdogs", "there are no watchdog threads"),
         ("memory_allocator_manager", "it tunes Envoy's allocator"),
-        (
-            "grpc_async_client_manager_config",
-            "it tunes gRPC clients, and none is built",
-        ),
-        (
-            "perf_tracing_file_path",
-            "there are no performance traces to write",
-        ),
-        (
-            "deferred_stat_options",
-            "statistics cost too little to be put off",
-        ),
+        ("grpc_async_client_manager_config", "it tunes gRPC clients, and none is built"),
+        ("perf_tracing_file_path", "there are no performance traces to write"),
+        ("deferred_stat_options", "statistics cost too little to be put off"),
         ("default_regex_engine", "expressions are always RE2's"),
     ])
     .never(&[
-        (
-            "flags_path",
-            "start-up flag files are not read; use the command line",
-        ),
-        (
-            "enable_dispatcher_stats",
-            "they describe Envoy's event loop",
-        ),
+        ("flags_path", "start-up flag files are not read; use the command line"),
+        ("enable_dispatcher_stats", "they describe Envoy's event loop"),
     ]),
-    Support::of(
-        "envoy.config.bootstrap.v3.Bootstrap.StaticResources",
-        &["listeners", "clusters"],
-    ),
+    Support::of("envoy.config.bootstrap.v3.Bootstrap.StaticResources", &["listeners", "clusters"]),
     Support::of(
         "envoy.config.bootstrap.v3.Admin",
-        &[
-            "access_log",
-            "access_log_path",
-            "profile_path",
-            "address",
-            "ignore_global_conn_limit",
-        ],
+        &["access_log", "access_log_path", "profile_path", "address", "ignore_global_conn_limit"],
     ),
     Support::of("envoy.config.bootstrap.v3.LayeredRuntime", &["layers"]),
-    Support::of(
-        "envoy.config.bootstrap.v3.RuntimeLayer",
-        &["name", "static_layer", "admin_layer"],
-    ),
+    Support::of("envoy.config.bootstrap.v3.RuntimeLayer", &["name", "static_layer", "admin_layer"]),
     Support::of("envoy.config.bootstrap.v3.RuntimeLayer.AdminLayer", &["*"]),
-    Support::of(
-        "envoy.config.bootstrap.v3.ClusterManager",
-        &["local_cluster_name"],
-    )
-    .ignoring(&[(
-        "enable_deferred_cluster_creation",
-        "a cluster without traffic costs little here",
-    )]),
+    Support::of("envoy.config.bootstrap.v3.ClusterManager", &["local_cluster_name"])
+        .ignoring(&[("enable_deferred_cluster_creation", "a cluster without traffic costs little here")]),
     Support::of("envoy.config.core.v3.Node", &["id", "cluster", "locality"]).ignoring(&[
         ("metadata", CONTROL_PLANE),
         ("dynamic_parameters", CONTROL_PLANE),
@@ -89,25 +56,10 @@ pub(super) const TABLE: &[Support] = &[
         ("listening_addresses", CONTROL_PLANE),
     ]),
     Support::of("envoy.config.core.v3.Locality", &["*"]),
-    Support::of(
-        "envoy.config.metrics.v3.StatsConfig",
-        &["stats_tags", "use_all_default_tags"],
-    ),
-    Support::of(
-        "envoy.config.metrics.v3.TagSpecifier",
-        &["tag_name", "fixed_value"],
-    ),
-    Support::of(
-        "envoy.config.overload.v3.OverloadManager",
-        &["resource_monitors"],
-    )
-    .ignoring(&[(
-        "refresh_interval",
-        "the monitor that is built counts, it does not poll",
-    )]),
+    Support::of("envoy.config.metrics.v3.StatsConfig", &["stats_tags", "use_all_default_tags"]),
+    Support::of("envoy.config.metrics.v3.TagSpecifier", &["tag_name", "fixed_value"]),
+    Support::of("envoy.config.overload.v3.OverloadManager", &["resource_monitors"])
+        .ignoring(&[("refresh_interval", "the monitor that is built counts, it does not poll")]),
     Support::of("envoy.config.overload.v3.ResourceMonitor", &["*"]),
-    Support::of(
-        "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-        &["*"],
-    ),
+    Support::of("envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig", &["*"]),
 ];

@@ -44,64 +44,30 @@ pub(super) const TABLE: &[Support] = &[
     .ignoring(&[
         ("metadata", METADATA),
         ("wait_for_warm_on_init", WARMING),
-        (
-            "cleanup_interval",
-            "it matters only for ORIGINAL_DST clusters, which are refused",
-        ),
-        (
-            "original_dst_lb_config",
-            "it matters only for ORIGINAL_DST clusters, which are refused",
-        ),
+        ("cleanup_interval", "it matters only for ORIGINAL_DST clusters, which are refused"),
+        ("original_dst_lb_config", "it matters only for ORIGINAL_DST clusters, which are refused"),
         ("ignore_health_on_host_removal", HEALTH),
-        (
-            "upstream_http_protocol_options",
-            "it matters only with TLS, which is refused",
-        ),
+        ("upstream_http_protocol_options", "it matters only with TLS, which is refused"),
     ]),
     Support::of("envoy.config.cluster.v3.Cluster.CustomClusterType", &["*"]),
     Support::of("envoy.config.cluster.v3.Cluster.RefreshRate", &["*"]),
-    Support::of(
-        "envoy.config.cluster.v3.Cluster.LeastRequestLbConfig",
-        &["choice_count", "active_request_bias"],
-    ),
+    Support::of("envoy.config.cluster.v3.Cluster.LeastRequestLbConfig", &["choice_count", "active_request_bias"]),
     Support::of("envoy.config.cluster.v3.Cluster.RoundRobinLbConfig", &[]),
-    Support::of(
-        "envoy.config.cluster.v3.Cluster.CommonLbConfig",
-        &["healthy_panic_threshold"],
-    )
-    .ignoring(&[
-        (
-            "update_merge_window",
-            "it delays updates of control planes only",
-        ),
+    Support::of("envoy.config.cluster.v3.Cluster.CommonLbConfig", &["healthy_panic_threshold"]).ignoring(&[
+        ("update_merge_window", "it delays updates of control planes only"),
         ("ignore_new_hosts_until_first_hc", HEALTH),
     ]),
-    Support::of(
-        "envoy.config.cluster.v3.UpstreamConnectionOptions",
-        &["tcp_keepalive"],
-    )
-    .ignoring(&[(
-        "set_local_interface_name_on_upstream_connections",
-        "only filters that are not built read it",
-    )]),
-    Support::of(
-        "envoy.config.core.v3.BindConfig",
-        &["source_address", "socket_options"],
-    ),
+    Support::of("envoy.config.cluster.v3.UpstreamConnectionOptions", &["tcp_keepalive"])
+        .ignoring(&[("set_local_interface_name_on_upstream_connections", "only filters that are not built read it")]),
+    Support::of("envoy.config.core.v3.BindConfig", &["source_address", "socket_options"]),
     Support::of("envoy.config.cluster.v3.LoadBalancingPolicy", &["*"]),
     Support::of("envoy.config.cluster.v3.LoadBalancingPolicy.Policy", &["*"]),
-    Support::of(
-        "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin",
-        &[],
-    ),
+    Support::of("envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin", &[]),
     Support::of(
         "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest",
         &["choice_count", "active_request_bias"],
     ),
-    Support::of(
-        "envoy.extensions.load_balancing_policies.random.v3.Random",
-        &[],
-    ),
+    Support::of("envoy.extensions.load_balancing_policies.random.v3.Random", &[]),
     Support::of("envoy.config.core.v3.RuntimeDouble", &["default_value"])
         .ignoring(&[("runtime_key", "the default value counts")]),
     Support::of("envoy.config.cluster.v3.CircuitBreakers", &["thresholds"]),
@@ -119,16 +85,9 @@ pub(super) const TABLE: &[Support] = &[
     ),
     Support::of(
         "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        &[
-            "common_http_protocol_options",
-            "explicit_http_config",
-            "use_downstream_protocol_config",
-        ],
+        &["common_http_protocol_options", "explicit_http_config", "use_downstream_protocol_config"],
     )
-    .ignoring(&[(
-        "upstream_http_protocol_options",
-        "it matters only with TLS, which is refused",
-    )]),
+    .ignoring(&[("upstream_http_protocol_options", "it matters only with TLS, which is refused")]),
     Support::of(
         "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig",
         &["http_protocol_options", "http2_protocol_options"],
@@ -137,54 +96,26 @@ pub(super) const TABLE: &[Support] = &[
         "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig",
         &["http_protocol_options", "http2_protocol_options"],
     )
-    .ignoring(&[(
-        "http3_protocol_options",
-        "a downstream never speaks HTTP/3 here",
-    )]),
-    Support::of(
-        "envoy.config.endpoint.v3.ClusterLoadAssignment",
-        &["cluster_name", "endpoints", "policy"],
-    ),
+    .ignoring(&[("http3_protocol_options", "a downstream never speaks HTTP/3 here")]),
+    Support::of("envoy.config.endpoint.v3.ClusterLoadAssignment", &["cluster_name", "endpoints", "policy"]),
     Support::of(
         "envoy.config.endpoint.v3.ClusterLoadAssignment.Policy",
         &["drop_overloads", "overprovisioning_factor"],
     )
     .ignoring(&[("endpoint_stale_after", "it concerns control planes only")]),
-    Support::of(
-        "envoy.config.endpoint.v3.ClusterLoadAssignment.Policy.DropOverload",
-        &["*"],
-    ),
-    Support::of(
-        "envoy.config.endpoint.v3.LocalityLbEndpoints",
-        &["locality", "lb_endpoints", "priority"],
-    )
-    .ignoring(&[
+    Support::of("envoy.config.endpoint.v3.ClusterLoadAssignment.Policy.DropOverload", &["*"]),
+    Support::of("envoy.config.endpoint.v3.LocalityLbEndpoints", &["locality", "lb_endpoints", "priority"]).ignoring(&[
         ("metadata", METADATA),
-        (
-            "load_balancing_weight",
-            "it matters only with locality weighted load balancing, which is refused",
-        ),
+        ("load_balancing_weight", "it matters only with locality weighted load balancing, which is refused"),
         ("proximity", "Envoy does not read it either"),
     ]),
     Support::of(
         "envoy.config.endpoint.v3.LbEndpoint",
-        &[
-            "endpoint",
-            "health_status",
-            "metadata",
-            "load_balancing_weight",
-        ],
+        &["endpoint", "health_status", "metadata", "load_balancing_weight"],
     ),
-    Support::of(
-        "envoy.config.endpoint.v3.Endpoint",
-        &["address", "hostname"],
-    )
-    .ignoring(&[
+    Support::of("envoy.config.endpoint.v3.Endpoint", &["address", "hostname"]).ignoring(&[
         ("health_check_config", HEALTH),
-        (
-            "observability_name",
-            "only a feature that is not built shows it",
-        ),
+        ("observability_name", "only a feature that is not built shows it"),
     ]),
     Support::of(
         "envoy.extensions.clusters.dns.v3.DnsCluster",
@@ -198,18 +129,10 @@ pub(super) const TABLE: &[Support] = &[
             "all_addresses_in_single_endpoint",
         ],
     ),
-    Support::of(
-        "envoy.extensions.clusters.dns.v3.DnsCluster.RefreshRate",
-        &["*"],
-    ),
-    Support::of(
-        "envoy.config.core.v3.DnsResolutionConfig",
-        &["resolvers", "dns_resolver_options"],
-    ),
-    Support::of("envoy.config.core.v3.DnsResolverOptions", &[]).ignoring(&[(
-        "no_default_search_domain",
-        "names are looked up as the resolver is set up",
-    )]),
+    Support::of("envoy.extensions.clusters.dns.v3.DnsCluster.RefreshRate", &["*"]),
+    Support::of("envoy.config.core.v3.DnsResolutionConfig", &["resolvers", "dns_resolver_options"]),
+    Support::of("envoy.config.core.v3.DnsResolverOptions", &[])
+        .ignoring(&[("no_default_search_domain", "names are looked up as the resolver is set up")]),
     Support::of(
         "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
         &["resolvers", "dns_resolver_options"],
@@ -226,18 +149,8 @@ pub(super) const TABLE: &[Support] = &[
         ("reinit_channel_on_timeout", RESOLVER),
         ("qcache_max_ttl", RESOLVER),
     ]),
-    Support::of(
-        "envoy.extensions.network.dns_resolver.getaddrinfo.v3.GetAddrInfoDnsResolverConfig",
-        &[],
-    )
-    .ignoring(&[
-        (
-            "num_retries",
-            "the system's resolver is set up by its own files",
-        ),
-        (
-            "num_resolver_threads",
-            "the system's resolver is set up by its own files",
-        ),
+    Support::of("envoy.extensions.network.dns_resolver.getaddrinfo.v3.GetAddrInfoDnsResolverConfig", &[]).ignoring(&[
+        ("num_retries", "the system's resolver is set up by its own files"),
+        ("num_resolver_threads", "the system's resolver is set up by its own files"),
     ]),
 ];

@@ -4,39 +4,22 @@ use super::Support;
 
 pub(super) const TABLE: &[Support] = &[
     Support::of("envoy.config.core.v3.Address", &["socket_address", "pipe"]),
-    Support::of(
-        "envoy.config.core.v3.SocketAddress",
-        &["protocol", "address", "port_value", "ipv4_compat"],
-    ),
+    Support::of("envoy.config.core.v3.SocketAddress", &["protocol", "address", "port_value", "ipv4_compat"]),
     Support::of("envoy.config.core.v3.Pipe", &["*"]),
-    Support::of(
-        "envoy.config.core.v3.SocketOption",
-        &["level", "name", "int_value", "buf_value", "state"],
-    )
-    .ignoring(&[("description", "it is a comment")]),
+    Support::of("envoy.config.core.v3.SocketOption", &["level", "name", "int_value", "buf_value", "state"])
+        .ignoring(&[("description", "it is a comment")]),
     Support::of("envoy.config.core.v3.TcpKeepalive", &["*"]),
     Support::of("envoy.config.core.v3.CidrRange", &["*"]),
     Support::of("envoy.config.core.v3.TransportSocket", &["*"]),
-    Support::of(
-        "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer",
-        &["*"],
-    ),
+    Support::of("envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer", &["*"]),
     Support::of("envoy.config.core.v3.TypedExtensionConfig", &["*"]),
     Support::of("envoy.config.core.v3.Metadata", &["filter_metadata"])
         .ignoring(&[("typed_filter_metadata", super::METADATA)]),
     Support::of(
         "envoy.config.core.v3.DataSource",
-        &[
-            "filename",
-            "inline_bytes",
-            "inline_string",
-            "environment_variable",
-        ],
+        &["filename", "inline_bytes", "inline_string", "environment_variable"],
     )
-    .ignoring(&[(
-        "watched_directory",
-        "the file is read once, when the configuration is loaded",
-    )]),
+    .ignoring(&[("watched_directory", "the file is read once, when the configuration is loaded")]),
     Support::of("envoy.config.core.v3.HeaderValueOption", &["*"]),
     Support::of("envoy.config.core.v3.HeaderValue", &["*"]),
     Support::of("envoy.config.core.v3.RuntimeFractionalPercent", &["*"]),
@@ -44,57 +27,22 @@ pub(super) const TABLE: &[Support] = &[
     Support::of("envoy.type.v3.Percent", &["*"]),
     Support::of(
         "envoy.type.matcher.v3.StringMatcher",
-        &[
-            "exact",
-            "prefix",
-            "suffix",
-            "safe_regex",
-            "contains",
-            "ignore_case",
-        ],
+        &["exact", "prefix", "suffix", "safe_regex", "contains", "ignore_case"],
     ),
-    Support::of(
-        "envoy.type.matcher.v3.RegexMatcher",
-        &["google_re2", "regex"],
-    ),
-    Support::of("envoy.type.matcher.v3.RegexMatcher.GoogleRE2", &[]).ignoring(&[(
-        "max_program_size",
-        "the size of expressions is limited anyway",
-    )]),
+    Support::of("envoy.type.matcher.v3.RegexMatcher", &["google_re2", "regex"]),
+    Support::of("envoy.type.matcher.v3.RegexMatcher.GoogleRE2", &[])
+        .ignoring(&[("max_program_size", "the size of expressions is limited anyway")]),
     Support::of("envoy.type.matcher.v3.RegexMatchAndSubstitute", &["*"]),
-    Support::of(
-        "envoy.config.accesslog.v3.AccessLog",
-        &["name", "typed_config"],
-    ),
+    Support::of("envoy.config.accesslog.v3.AccessLog", &["name", "typed_config"]),
     Support::of(
         "envoy.extensions.access_loggers.file.v3.FileAccessLog",
-        &[
-            "path",
-            "format",
-            "json_format",
-            "typed_json_format",
-            "log_format",
-        ],
+        &["path", "format", "json_format", "typed_json_format", "log_format"],
     ),
-    Support::of(
-        "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
-        &["log_format"],
-    ),
-    Support::of(
-        "envoy.extensions.access_loggers.stream.v3.StderrAccessLog",
-        &["log_format"],
-    ),
+    Support::of("envoy.extensions.access_loggers.stream.v3.StdoutAccessLog", &["log_format"]),
+    Support::of("envoy.extensions.access_loggers.stream.v3.StderrAccessLog", &["log_format"]),
     Support::of(
         "envoy.config.core.v3.SubstitutionFormatString",
-        &[
-            "text_format",
-            "json_format",
-            "text_format_source",
-            "omit_empty_values",
-        ],
+        &["text_format", "json_format", "text_format_source", "omit_empty_values"],
     )
-    .ignoring(&[
-        ("content_type", "a log line has none"),
-        ("json_format_options", "keys are always sorted"),
-    ]),
+    .ignoring(&[("content_type", "a log line has none"), ("json_format_options", "keys are always sorted")]),
 ];

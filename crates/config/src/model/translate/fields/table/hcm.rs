@@ -46,14 +46,8 @@ pub(super) const TABLE: &[Support] = &[
         ],
     )
     .ignoring(&[
-        (
-            "add_proxy_protocol_connection_state",
-            "there is no PROXY protocol filter whose state it could add",
-        ),
-        (
-            "http3_protocol_options",
-            "it matters only with HTTP/3, which is refused",
-        ),
+        ("add_proxy_protocol_connection_state", "there is no PROXY protocol filter whose state it could add"),
+        ("http3_protocol_options", "it matters only with HTTP/3, which is refused"),
     ]),
     Support::of(
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.InternalAddressConfig",
@@ -65,16 +59,9 @@ pub(super) const TABLE: &[Support] = &[
     ),
     Support::of(
         "envoy.extensions.filters.http.router.v3.Router",
-        &[
-            "dynamic_stats",
-            "suppress_envoy_headers",
-            "respect_expected_rq_timeout",
-        ],
+        &["dynamic_stats", "suppress_envoy_headers", "respect_expected_rq_timeout"],
     )
-    .ignoring(&[(
-        "start_child_span",
-        "it matters only with tracing, which is refused",
-    )]),
+    .ignoring(&[("start_child_span", "it matters only with tracing, which is refused")]),
     Support::of(
         "envoy.config.core.v3.HttpProtocolOptions",
         &[
@@ -102,14 +89,8 @@ pub(super) const TABLE: &[Support] = &[
         ],
     )
     .ignoring(&[("use_balsa_parser", CODEC)]),
-    Support::of(
-        "envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat",
-        &["proper_case_words"],
-    ),
-    Support::of(
-        "envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat.ProperCaseWords",
-        &["*"],
-    ),
+    Support::of("envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat", &["proper_case_words"]),
+    Support::of("envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat.ProperCaseWords", &["*"]),
     Support::of(
         "envoy.config.core.v3.Http2ProtocolOptions",
         &[
@@ -131,21 +112,9 @@ pub(super) const TABLE: &[Support] = &[
     .ignoring(&[
         ("use_oghttp2_codec", CODEC),
         ("enable_huffman_encoding", "the encoder decides by itself"),
-        (
-            "disallow_obs_text",
-            "the HTTP/2 library decides what a header value may hold",
-        ),
+        ("disallow_obs_text", "the HTTP/2 library decides what a header value may hold"),
     ]),
-    Support::of(
-        "envoy.config.core.v3.KeepaliveSettings",
-        &["interval", "timeout"],
-    )
-    .ignoring(&[(
-        "interval_jitter",
-        "connections are not opened in step, so their pings are not either",
-    )]),
-    Support::of(
-        "envoy.config.core.v3.SchemeHeaderTransformation",
-        &["scheme_to_overwrite"],
-    ),
+    Support::of("envoy.config.core.v3.KeepaliveSettings", &["interval", "timeout"])
+        .ignoring(&[("interval_jitter", "connections are not opened in step, so their pings are not either")]),
+    Support::of("envoy.config.core.v3.SchemeHeaderTransformation", &["scheme_to_overwrite"]),
 ];

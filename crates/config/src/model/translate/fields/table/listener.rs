@@ -34,27 +34,15 @@ pub(super) const TABLE: &[Support] = &[
         ("metadata", METADATA),
         ("listener_filters_timeout", LISTENER_FILTERS),
         ("continue_on_listener_filters_timeout", LISTENER_FILTERS),
-        (
-            "reuse_port",
-            "`enable_reuse_port` took its place and is true by default",
-        ),
-        (
-            "bypass_overload_manager",
-            "there are no overload actions to bypass",
-        ),
+        ("reuse_port", "`enable_reuse_port` took its place and is true by default"),
+        ("bypass_overload_manager", "there are no overload actions to bypass"),
     ])
     .never(&[("deprecated_v1", "`bind_to_port` took its place")]),
     Support::of("envoy.config.listener.v3.AdditionalAddress", &["*"]),
     Support::of("envoy.config.core.v3.SocketOptionsOverride", &["*"]),
     Support::of(
         "envoy.config.listener.v3.FilterChain",
-        &[
-            "filter_chain_match",
-            "filters",
-            "transport_socket",
-            "transport_socket_connect_timeout",
-            "name",
-        ],
+        &["filter_chain_match", "filters", "transport_socket", "transport_socket_connect_timeout", "name"],
     )
     .ignoring(&[("metadata", METADATA)]),
     Support::of(
@@ -68,9 +56,6 @@ pub(super) const TABLE: &[Support] = &[
             "source_ports",
         ],
     )
-    .never(&[
-        ("address_suffix", "Envoy never implemented it"),
-        ("suffix_len", "Envoy never implemented it"),
-    ]),
+    .never(&[("address_suffix", "Envoy never implemented it"), ("suffix_len", "Envoy never implemented it")]),
     Support::of("envoy.config.listener.v3.Filter", &["name", "typed_config"]),
 ];

@@ -12,16 +12,7 @@ use super::Support;
 
 /// Every message, in the order of the documentation.
 pub(super) fn all() -> impl Iterator<Item = &'static Support> {
-    [
-        bootstrap::TABLE,
-        listener::TABLE,
-        hcm::TABLE,
-        route::TABLE,
-        cluster::TABLE,
-        common::TABLE,
-    ]
-    .into_iter()
-    .flatten()
+    [bootstrap::TABLE, listener::TABLE, hcm::TABLE, route::TABLE, cluster::TABLE, common::TABLE].into_iter().flatten()
 }
 
 /// Why metadata can be left out.

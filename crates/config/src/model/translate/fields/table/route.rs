@@ -42,14 +42,8 @@ pub(super) const TABLE: &[Support] = &[
     )
     .ignoring(&[
         ("metadata", METADATA),
-        (
-            "virtual_clusters",
-            "the statistics per virtual cluster are not built",
-        ),
-        (
-            "include_is_timeout_retry_header",
-            "it matters only with retries, which are refused",
-        ),
+        ("virtual_clusters", "the statistics per virtual cluster are not built"),
+        ("include_is_timeout_retry_header", "it matters only with retries, which are refused"),
     ]),
     Support::of(
         "envoy.config.route.v3.Route",
@@ -71,10 +65,7 @@ pub(super) const TABLE: &[Support] = &[
     )
     .ignoring(&[
         ("metadata", METADATA),
-        (
-            "decorator",
-            "it matters only with tracing, which is refused",
-        ),
+        ("decorator", "it matters only with tracing, which is refused"),
         ("tracing", "it matters only with tracing, which is refused"),
     ])
     .never(&[("filter_action", "Envoy uses it inside itself")]),
@@ -93,10 +84,7 @@ pub(super) const TABLE: &[Support] = &[
             "grpc",
         ],
     ),
-    Support::of(
-        "envoy.config.route.v3.RouteMatch.GrpcRouteMatchOptions",
-        &["*"],
-    ),
+    Support::of("envoy.config.route.v3.RouteMatch.GrpcRouteMatchOptions", &["*"]),
     Support::of(
         "envoy.config.route.v3.RouteAction",
         &[
@@ -117,24 +105,12 @@ pub(super) const TABLE: &[Support] = &[
         ],
     )
     .ignoring(&[
-        (
-            "metadata_match",
-            "it matters only with subset load balancing, which is refused",
-        ),
-        (
-            "include_vh_rate_limits",
-            "it matters only with rate limits, which are refused",
-        ),
+        ("metadata_match", "it matters only with subset load balancing, which is refused"),
+        ("include_vh_rate_limits", "it matters only with rate limits, which are refused"),
     ]),
-    Support::of(
-        "envoy.config.route.v3.RouteAction.MaxStreamDuration",
-        &["max_stream_duration"],
-    ),
-    Support::of(
-        "envoy.config.route.v3.WeightedCluster",
-        &["clusters", "runtime_key_prefix"],
-    )
-    .ignoring(&[("total_weight", VALIDATION)]),
+    Support::of("envoy.config.route.v3.RouteAction.MaxStreamDuration", &["max_stream_duration"]),
+    Support::of("envoy.config.route.v3.WeightedCluster", &["clusters", "runtime_key_prefix"])
+        .ignoring(&[("total_weight", VALIDATION)]),
     Support::of(
         "envoy.config.route.v3.WeightedCluster.ClusterWeight",
         &[
@@ -148,10 +124,7 @@ pub(super) const TABLE: &[Support] = &[
             "host_rewrite_literal",
         ],
     )
-    .ignoring(&[(
-        "metadata_match",
-        "it matters only with subset load balancing, which is refused",
-    )]),
+    .ignoring(&[("metadata_match", "it matters only with subset load balancing, which is refused")]),
     Support::of(
         "envoy.config.route.v3.RedirectAction",
         &[
@@ -166,10 +139,7 @@ pub(super) const TABLE: &[Support] = &[
             "strip_query",
         ],
     ),
-    Support::of(
-        "envoy.config.route.v3.DirectResponseAction",
-        &["status", "body"],
-    ),
+    Support::of("envoy.config.route.v3.DirectResponseAction", &["status", "body"]),
     Support::of("envoy.config.route.v3.HeaderMatcher", &["*"]),
     Support::of("envoy.config.route.v3.QueryParameterMatcher", &["*"]),
     Support::of("envoy.type.v3.Int64Range", &["*"]),
