@@ -49,12 +49,7 @@ impl SocketAddress {
         if let Some(name) = address.as_abstract_namespace() {
             return Self::Pipe(PathBuf::from(format!("@{}", String::from_utf8_lossy(name))));
         }
-        Self::Pipe(
-            address
-                .as_pathname()
-                .map(Path::to_path_buf)
-                .unwrap_or_default(),
-        )
+        Self::Pipe(address.as_pathname().map(Path::to_path_buf).unwrap_or_default())
     }
 }
 
@@ -69,12 +64,7 @@ impl From<tokio::net::unix::SocketAddr> for SocketAddress {
         if let Some(name) = address.as_abstract_name() {
             return Self::Pipe(PathBuf::from(format!("@{}", String::from_utf8_lossy(name))));
         }
-        Self::Pipe(
-            address
-                .as_pathname()
-                .map(Path::to_path_buf)
-                .unwrap_or_default(),
-        )
+        Self::Pipe(address.as_pathname().map(Path::to_path_buf).unwrap_or_default())
     }
 }
 
@@ -99,10 +89,7 @@ mod tests {
             SocketAddress::Pipe("/tmp/s".into()),
             SocketAddress::Pipe("@abstract".into()),
         ] {
-            assert_eq!(
-                SocketAddress::from_sock_addr(&address.to_sock_addr().unwrap()),
-                address
-            );
+            assert_eq!(SocketAddress::from_sock_addr(&address.to_sock_addr().unwrap()), address);
         }
     }
 }

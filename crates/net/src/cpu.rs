@@ -13,9 +13,7 @@ use std::{
 
 /// Processors in the affinity mask (`--cpuset-threads`), at least 1.
 pub fn affinity_count() -> usize {
-    rustix::thread::sched_getaffinity(None)
-        .map_or(1, |set| usize::try_from(set.count()).unwrap_or(1))
-        .max(1)
+    rustix::thread::sched_getaffinity(None).map_or(1, |set| usize::try_from(set.count()).unwrap_or(1)).max(1)
 }
 
 /// Workers to start when nobody says how many.
@@ -36,29 +34,18 @@ fn cgroup_limit(root: &Path) -> Option<usize> {
 /// The limits of one hierarchy, from the group itself up to the root.
 fn limits_of(root: &Path, line: &str) -> Vec<f64> {
     let mut parts = line.splitn(3, ':');
-    let (Some(_), Some(controllers), Some(group)) = (parts.next(), parts.next(), parts.next())
-    else {
+    let (Some(_), Some(controllers), Some(group)) = (parts.next(), parts.next(), parts.next()) else {
         return Vec::new();
     };
     let group = group.trim_start_matches('/');
     if controllers.is_empty() {
-        return levels(&root.join("sys/fs/cgroup"), group)
-            .iter()
-            .filter_map(|level| version_2(level))
-            .collect();
+        return levels(&root.join("sys/fs/cgroup"), group).iter().filter_map(|level| version_2(level)).collect();
     }
     if !controllers.split(',').any(|controller| controller == "cpu") {
         return Vec::new();
     }
-    let mounts = [
-        root.join("sys/fs/cgroup").join(controllers),
-        root.join("sys/fs/cgroup/cpu"),
-    ];
-    mounts
-        .iter()
-        .flat_map(|mount| levels(mount, group))
-        .filter_map(|level| version_1(&level))
-        .collect()
+    let mounts = [root.join("sys/fs/cgroup").join(controllers), root.join("sys/fs/cgroup/cpu")];
+    mounts.iter().flat_map(|mount| levels(mount, group)).filter_map(|level| version_1(&level)).collect()
 }
 
 /// The folder of the group and of each of its parents. Inside a container the path may be the
@@ -66,10 +53,7 @@ fn limits_of(root: &Path, line: &str) -> Vec<f64> {
 fn levels(mount: &Path, group: &str) -> Vec<PathBuf> {
     let mut all = vec![mount.to_path_buf()];
     let mut here = mount.to_path_buf();
-    for part in group
-        .split('/')
-        .filter(|part| !part.is_empty() && *part != "..")
-    {
+    for part in group.split('/').filter(|part| !part.is_empty() && *part != "..") {
         here.push(part);
         all.push(here.clone());
     }
@@ -101,8 +85,7 @@ mod tests {
 
     impl Root {
         fn new(name: &str, files: &[(&str, &str)]) -> Self {
-            let root =
-                std::env::temp_dir().join(format!("nuncio-cpu-{name}-{}", std::process::id()));
+            let root = std::env::temp_dir().join(format!("nuncio-cpu-{name}-{}", std::process::id()));
             for (path, text) in files {
                 let file = root.join(path);
                 fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -120,18 +103,8 @@ mod tests {
 
     #[test]
     fn the_limit_is_rounded_down_and_never_below_one() {
-        for (max, limit) in [
-            ("250000 100000", 2),
-            ("50000 100000", 1),
-            ("400000 100000", 4),
-        ] {
-            let root = Root::new(
-                "v2",
-                &[
-                    ("proc/self/cgroup", "0::/\n"),
-                    ("sys/fs/cgroup/cpu.max", max),
-                ],
-            );
+        for (max, limit) in [("250000 100000", 2), ("50000 100000", 1), ("400000 100000", 4)] {
+            let root = Root::new("v2", &[("proc/self/cgroup", "0::/\n"), ("sys/fs/cgroup/cpu.max", max)]);
             assert_eq!(cgroup_limit(&root.0), Some(limit), "{max}");
         }
     }
@@ -164,13 +137,7 @@ mod tests {
 
     #[test]
     fn no_limit_is_no_limit() {
-        let root = Root::new(
-            "none",
-            &[
-                ("proc/self/cgroup", "0::/\n"),
-                ("sys/fs/cgroup/cpu.max", "max 100000\n"),
-            ],
-        );
+        let root = Root::new("none", &[("proc/self/cgroup", "0::/\n"), ("sys/fs/cgroup/cpu.max", "max 100000\n")]);
         assert_eq!(cgroup_limit(&root.0), None);
         assert_eq!(cgroup_limit(Path::new("/nonexistent")), None);
     }

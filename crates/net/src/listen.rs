@@ -128,11 +128,7 @@ impl BoundSocket {
             return Self::open(settings, &self.local);
         }
         let socket = self.socket.try_clone().map_err(at("dup"))?;
-        Ok(Self {
-            socket,
-            local: self.local.clone(),
-            file: self.file.clone(),
-        })
+        Ok(Self { socket, local: self.local.clone(), file: self.file.clone() })
     }
 
     fn open(settings: &ListenSettings, address: &SocketAddress) -> Result<Self, ListenError> {
@@ -147,20 +143,13 @@ impl BoundSocket {
         socket.bind(&system).map_err(at("bind"))?;
         set_all(&socket, &settings.after_bind)?;
         if let Some(path) = file.as_ref().filter(|_| settings.mode != 0) {
-            fs::set_permissions(path, fs::Permissions::from_mode(settings.mode))
-                .map_err(at("chmod"))?;
+            fs::set_permissions(path, fs::Permissions::from_mode(settings.mode)).map_err(at("chmod"))?;
         }
-        let backlog = settings
-            .backlog
-            .map_or(i32::MAX, |length| i32::try_from(length).unwrap_or(i32::MAX));
+        let backlog = settings.backlog.map_or(i32::MAX, |length| i32::try_from(length).unwrap_or(i32::MAX));
         socket.listen(backlog).map_err(at("listen"))?;
         set_all(&socket, &settings.after_listen)?;
         let local = socket.local_addr().map_err(at("getsockname"))?;
-        Ok(Self {
-            socket,
-            local: SocketAddress::from_sock_addr(&local),
-            file,
-        })
+        Ok(Self { socket, local: SocketAddress::from_sock_addr(&local), file })
     }
 
     /// The address with the port that the kernel chose.
@@ -178,9 +167,7 @@ impl BoundSocket {
         let Self { socket, local, .. } = self;
         let source = match local {
             SocketAddress::Ip(_) => Source::Tcp(TcpListener::from_std(socket.into())?),
-            SocketAddress::Pipe(_) => {
-                Source::Unix(UnixListener::from_std(OwnedFd::from(socket).into())?)
-            }
+            SocketAddress::Pipe(_) => Source::Unix(UnixListener::from_std(OwnedFd::from(socket).into())?),
         };
         Ok(Listener { source, local })
     }
@@ -239,35 +226,22 @@ fn unmapped(address: std::net::SocketAddr) -> std::net::SocketAddr {
     (address.ip().to_canonical(), address.port()).into()
 }
 
-fn prepare(
-    socket: &Socket,
-    settings: &ListenSettings,
-    address: &SocketAddress,
-) -> Result<(), ListenError> {
+fn prepare(socket: &Socket, settings: &ListenSettings, address: &SocketAddress) -> Result<(), ListenError> {
     if let Some(ip) = address.ip() {
         socket.set_reuse_address(true).map_err(at("SO_REUSEADDR"))?;
         if settings.reuse_port {
             socket.set_reuse_port(true).map_err(at("SO_REUSEPORT"))?;
         }
         if ip.is_ipv6() {
-            socket
-                .set_only_v6(!settings.ipv4_compat)
-                .map_err(at("IPV6_V6ONLY"))?;
+            socket.set_only_v6(!settings.ipv4_compat).map_err(at("IPV6_V6ONLY"))?;
         }
         if settings.freebind {
-            let set = if ip.is_ipv6() {
-                socket.set_freebind_v6(true)
-            } else {
-                socket.set_freebind_v4(true)
-            };
+            let set = if ip.is_ipv6() { socket.set_freebind_v6(true) } else { socket.set_freebind_v4(true) };
             set.map_err(at("IP_FREEBIND"))?;
         }
         if settings.transparent {
-            let set = if ip.is_ipv6() {
-                socket.set_ip_transparent_v6(true)
-            } else {
-                socket.set_ip_transparent_v4(true)
-            };
+            let set =
+                if ip.is_ipv6() { socket.set_ip_transparent_v6(true) } else { socket.set_ip_transparent_v4(true) };
             set.map_err(at("IP_TRANSPARENT"))?;
         }
         if let Some(keepalive) = &settings.keepalive {
@@ -278,33 +252,20 @@ fn prepare(
 }
 
 fn set_all(socket: &Socket, options: &[RawOption]) -> Result<(), ListenError> {
-    options
-        .iter()
-        .try_for_each(|option| Ok(set_raw(socket, option)?))
+    options.iter().try_for_each(|option| Ok(set_raw(socket, option)?))
 }
 
 /// Fails when somebody listens on the address already, even with `SO_REUSEPORT`.
 fn refuse_shared(settings: &ListenSettings) -> Result<(), ListenError> {
-    let Some(ip) = settings
-        .address
-        .ip()
-        .filter(|ip| ip.port() != 0 && settings.reuse_port)
-    else {
+    let Some(ip) = settings.address.ip().filter(|ip| ip.port() != 0 && settings.reuse_port) else {
         return Ok(());
     };
-    let alone = ListenSettings {
-        reuse_port: false,
-        ..settings.clone()
-    };
+    let alone = ListenSettings { reuse_port: false, ..settings.clone() };
     let socket = Socket::new(Domain::for_address(ip), Type::STREAM, None).map_err(at("socket"))?;
     prepare(&socket, &alone, &settings.address)?;
     socket.bind(&ip.into()).map_err(at("bind"))?;
     // A wildcard v6 bind next to a v4 listener passes bind and fails here only.
-    if ip.ip() == Ipv6Addr::UNSPECIFIED {
-        socket.listen(1).map_err(at("listen"))
-    } else {
-        Ok(())
-    }
+    if ip.ip() == Ipv6Addr::UNSPECIFIED { socket.listen(1).map_err(at("listen")) } else { Ok(()) }
 }
 
 fn socket_file(address: &SocketAddress) -> Option<PathBuf> {

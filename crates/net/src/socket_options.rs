@@ -104,11 +104,7 @@ pub fn set_raw(socket: impl AsFd, option: &RawOption) -> Result<(), OptionError>
         Setting::Done => Ok(()),
         Setting::Unknown => Err(unknown()),
         Setting::BadValue => Err(OptionError::Value { level, name }),
-        Setting::Refused(source) => Err(OptionError::Refused {
-            level,
-            name,
-            source,
-        }),
+        Setting::Refused(source) => Err(OptionError::Refused { level, name, source }),
     }
 }
 
@@ -232,11 +228,7 @@ mod tests {
     }
 
     fn int(level: i64, name: i64, value: i64) -> RawOption {
-        RawOption {
-            level,
-            name,
-            value: RawValue::Int(value),
-        }
+        RawOption { level, name, value: RawValue::Int(value) }
     }
 
     #[test]
@@ -256,48 +248,25 @@ mod tests {
     fn an_integer_may_come_as_bytes() {
         let socket = socket();
         let value = RawValue::Bytes(1_i32.to_ne_bytes().to_vec());
-        set_raw(
-            &socket,
-            &RawOption {
-                level: SOL_SOCKET,
-                name: 9,
-                value,
-            },
-        )
-        .unwrap();
+        set_raw(&socket, &RawOption { level: SOL_SOCKET, name: 9, value }).unwrap();
         assert!(socket.keepalive().unwrap());
     }
 
     #[test]
     fn unknown_numbers_are_refused_with_their_numbers() {
         let error = set_raw(socket(), &int(4711, 1, 1)).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "socket option level 4711 name 1 is not supported"
-        );
-        assert!(matches!(
-            set_raw(socket(), &int(SOL_TCP, 1, -1)),
-            Err(OptionError::Value { .. })
-        ));
+        assert_eq!(error.to_string(), "socket option level 4711 name 1 is not supported");
+        assert!(matches!(set_raw(socket(), &int(SOL_TCP, 1, -1)), Err(OptionError::Value { .. })));
     }
 
     #[test]
     fn keepalive_sets_all_three_values() {
         let socket = socket();
-        let keepalive = Keepalive {
-            probes: Some(3),
-            time: Some(Duration::from_secs(40)),
-            interval: Some(Duration::from_secs(5)),
-        };
+        let keepalive =
+            Keepalive { probes: Some(3), time: Some(Duration::from_secs(40)), interval: Some(Duration::from_secs(5)) };
         set_keepalive(&socket, &keepalive).unwrap();
-        assert_eq!(
-            sockopt::tcp_keepidle(&socket).unwrap(),
-            Duration::from_secs(40)
-        );
-        assert_eq!(
-            sockopt::tcp_keepintvl(&socket).unwrap(),
-            Duration::from_secs(5)
-        );
+        assert_eq!(sockopt::tcp_keepidle(&socket).unwrap(), Duration::from_secs(40));
+        assert_eq!(sockopt::tcp_keepintvl(&socket).unwrap(), Duration::from_secs(5));
         assert_eq!(sockopt::tcp_keepcnt(&socket).unwrap(), 3);
     }
 }

@@ -19,10 +19,7 @@ async fn every_worker_gets_a_socket_on_the_port_that_the_first_one_got() {
     assert_ne!(first.local_address().ip().unwrap().port(), 0);
     assert_eq!(first.local_address(), second.local_address());
     let address = first.local_address().ip().unwrap();
-    let (first, second) = (
-        first.into_listener().unwrap(),
-        second.into_listener().unwrap(),
-    );
+    let (first, second) = (first.into_listener().unwrap(), second.into_listener().unwrap());
     let mut clients = Vec::new();
     for _ in 0..8 {
         clients.push(std::net::TcpStream::connect(address).unwrap());
@@ -37,23 +34,14 @@ async fn every_worker_gets_a_socket_on_the_port_that_the_first_one_got() {
 fn a_port_that_somebody_listens_on_is_refused_even_with_reuse_port() {
     let taken = BoundSocket::bind(&loopback()).unwrap();
     let settings = ListenSettings::new(taken.local_address().clone());
-    assert!(matches!(
-        BoundSocket::bind(&settings),
-        Err(ListenError::InUse)
-    ));
-    let alone = ListenSettings {
-        reuse_port: false,
-        ..settings
-    };
+    assert!(matches!(BoundSocket::bind(&settings), Err(ListenError::InUse)));
+    let alone = ListenSettings { reuse_port: false, ..settings };
     assert!(matches!(BoundSocket::bind(&alone), Err(ListenError::InUse)));
 }
 
 #[test]
 fn without_reuse_port_workers_share_one_socket() {
-    let settings = ListenSettings {
-        reuse_port: false,
-        ..loopback()
-    };
+    let settings = ListenSettings { reuse_port: false, ..loopback() };
     let first = BoundSocket::bind(&settings).unwrap();
     let second = first.another(&settings).unwrap();
     assert_eq!(first.local_address(), second.local_address());
@@ -61,10 +49,8 @@ fn without_reuse_port_workers_share_one_socket() {
 
 #[tokio::test]
 async fn a_v4_client_of_a_dual_stack_socket_shows_its_v4_address() {
-    let settings = ListenSettings {
-        ipv4_compat: true,
-        ..ListenSettings::new(SocketAddress::Ip("[::]:0".parse().unwrap()))
-    };
+    let settings =
+        ListenSettings { ipv4_compat: true, ..ListenSettings::new(SocketAddress::Ip("[::]:0".parse().unwrap())) };
     let Ok(bound) = BoundSocket::bind(&settings) else {
         return;
     };
@@ -80,30 +66,16 @@ async fn a_unix_socket_has_its_mode_and_replaces_a_stale_file() {
     let folder = std::env::temp_dir().join(format!("nuncio-listen-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("s");
-    let settings = ListenSettings {
-        mode: 0o600,
-        ..ListenSettings::new(SocketAddress::Pipe(path.clone()))
-    };
+    let settings = ListenSettings { mode: 0o600, ..ListenSettings::new(SocketAddress::Pipe(path.clone())) };
     let first = BoundSocket::bind(&settings).unwrap();
-    assert_eq!(
-        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
-    assert!(matches!(
-        BoundSocket::bind(&settings),
-        Err(ListenError::InUse)
-    ));
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(matches!(BoundSocket::bind(&settings), Err(ListenError::InUse)));
     drop(first);
-    let listener = BoundSocket::bind(&settings)
-        .unwrap()
-        .into_listener()
-        .unwrap();
+    let listener = BoundSocket::bind(&settings).unwrap().into_listener().unwrap();
     let mut client = UnixStream::connect(&path).unwrap();
     let (stream, peer) = listener.accept().await.unwrap();
     assert_eq!(peer, SocketAddress::Pipe(PathBuf::new()));
-    let Stream::Unix(stream) = stream else {
-        panic!("a Unix stream")
-    };
+    let Stream::Unix(stream) = stream else { panic!("a Unix stream") };
     let mut stream = stream.into_std().unwrap();
     stream.write_all(b"x").unwrap();
     let mut byte = [0];
@@ -117,10 +89,7 @@ fn a_plain_file_in_the_way_is_left_alone() {
     let path = std::env::temp_dir().join(format!("nuncio-plain-{}", std::process::id()));
     std::fs::write(&path, "mine").unwrap();
     let settings = ListenSettings::new(SocketAddress::Pipe(path.clone()));
-    assert!(matches!(
-        BoundSocket::bind(&settings),
-        Err(ListenError::NotASocket(_))
-    ));
+    assert!(matches!(BoundSocket::bind(&settings), Err(ListenError::NotASocket(_))));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
     std::fs::remove_file(&path).unwrap();
 }
