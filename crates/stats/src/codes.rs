@@ -24,10 +24,7 @@ pub(crate) struct CodeTable {
 
 impl CodeTable {
     pub(crate) fn new() -> Self {
-        Self {
-            classes: [const { OnceLock::new() }; CLASSES],
-            unknown: AtomicU64::new(0),
-        }
+        Self { classes: [const { OnceLock::new() }; CLASSES], unknown: AtomicU64::new(0) }
     }
 
     pub(crate) fn inc(&self, code: u16) {
@@ -37,10 +34,7 @@ impl CodeTable {
 
     fn cell(&self, code: u16) -> Option<&AtomicU64> {
         let class = usize::from(code / 100).checked_sub(1)?;
-        let row = self
-            .classes
-            .get(class)?
-            .get_or_init(|| Box::new([const { AtomicU64::new(0) }; CODES_PER_CLASS]));
+        let row = self.classes.get(class)?.get_or_init(|| Box::new([const { AtomicU64::new(0) }; CODES_PER_CLASS]));
         row.get(usize::from(code % 100))
     }
 
@@ -117,18 +111,8 @@ mod tests {
         let mut totals = CodeTotals::default();
         table.add_to(&mut totals);
         let named: Vec<(String, u64)> = totals.counters();
-        let expected = [
-            ("200", 2),
-            ("204", 1),
-            ("503", 1),
-            ("2xx", 3),
-            ("5xx", 1),
-            ("completed", 4),
-        ];
-        assert_eq!(
-            named,
-            expected.map(|(name, value)| (name.to_owned(), value))
-        );
+        let expected = [("200", 2), ("204", 1), ("503", 1), ("2xx", 3), ("5xx", 1), ("completed", 4)];
+        assert_eq!(named, expected.map(|(name, value)| (name.to_owned(), value)));
     }
 
     #[test]
@@ -139,9 +123,6 @@ mod tests {
         }
         let mut totals = CodeTotals::default();
         table.add_to(&mut totals);
-        assert_eq!(
-            totals.counters(),
-            [("unknown".to_owned(), 5), ("completed".to_owned(), 5)]
-        );
+        assert_eq!(totals.counters(), [("unknown".to_owned(), 5), ("completed".to_owned(), 5)]);
     }
 }

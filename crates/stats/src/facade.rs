@@ -35,9 +35,7 @@ impl Store {
     /// within `metrics::with_local_recorder`.
     #[must_use]
     pub fn recorder(&self) -> FacadeRecorder {
-        FacadeRecorder {
-            table: Arc::clone(&self.facade),
-        }
+        FacadeRecorder { table: Arc::clone(&self.facade) }
     }
 }
 
@@ -74,10 +72,7 @@ impl metrics::HistogramFn for SharedBins {
         // Saturates: negative and NaN become zero.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let whole = value.round() as u64;
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .record(whole, 0);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).record(whole, 0);
     }
 }
 
@@ -135,17 +130,8 @@ impl Entry {
         match &self.cell {
             Cell::Counter(cell) => {
                 let raw = cell.load(Relaxed);
-                let (value, delta) = (
-                    raw.wrapping_sub(self.reset_at),
-                    raw.wrapping_sub(self.latched),
-                );
-                snapshot.numbers.push(Number::new(
-                    name,
-                    NumberKind::Counter,
-                    value,
-                    delta,
-                    raw > 0,
-                ));
+                let (value, delta) = (raw.wrapping_sub(self.reset_at), raw.wrapping_sub(self.latched));
+                snapshot.numbers.push(Number::new(name, NumberKind::Counter, value, delta, raw > 0));
                 if purpose == Purpose::Flush {
                     self.latched = raw;
                 }
@@ -154,9 +140,7 @@ impl Entry {
                 // Saturates: a negative gauge shows as zero.
                 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
                 let value = f64::from_bits(cell.load(Relaxed)) as u64;
-                snapshot
-                    .numbers
-                    .push(Number::new(name, NumberKind::Gauge, value, 0, true));
+                snapshot.numbers.push(Number::new(name, NumberKind::Gauge, value, 0, true));
             }
             Cell::Histogram(bins) => {
                 if purpose == Purpose::Flush {
@@ -181,34 +165,14 @@ impl Entry {
 fn scope_of(key: &metrics::Key) -> ScopeName {
     let named = ScopeName::root().part(key.name());
     key.labels().fold(named, |scope, label| {
-        scope
-            .dotted_part(&sanitized(label.value()))
-            .hidden_tag(label.key().to_owned(), label.value())
+        scope.dotted_part(&sanitized(label.value())).hidden_tag(label.key().to_owned(), label.value())
     })
 }
 
 impl metrics::Recorder for FacadeRecorder {
-    fn describe_counter(
-        &self,
-        _: metrics::KeyName,
-        _: Option<metrics::Unit>,
-        _: metrics::SharedString,
-    ) {
-    }
-    fn describe_gauge(
-        &self,
-        _: metrics::KeyName,
-        _: Option<metrics::Unit>,
-        _: metrics::SharedString,
-    ) {
-    }
-    fn describe_histogram(
-        &self,
-        _: metrics::KeyName,
-        _: Option<metrics::Unit>,
-        _: metrics::SharedString,
-    ) {
-    }
+    fn describe_counter(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
+    fn describe_gauge(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
+    fn describe_histogram(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
 
     fn register_counter(&self, key: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Counter {
         match self.table.cell(key, || Cell::Counter(Arc::default())) {
@@ -224,14 +188,8 @@ impl metrics::Recorder for FacadeRecorder {
         }
     }
 
-    fn register_histogram(
-        &self,
-        key: &metrics::Key,
-        _: &metrics::Metadata<'_>,
-    ) -> metrics::Histogram {
-        match self.table.cell(key, || {
-            Cell::Histogram(Arc::new(SharedBins(Mutex::new(Bins::new()))))
-        }) {
+    fn register_histogram(&self, key: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Histogram {
+        match self.table.cell(key, || Cell::Histogram(Arc::new(SharedBins(Mutex::new(Bins::new()))))) {
             Some(Cell::Histogram(cell)) => metrics::Histogram::from_arc(cell),
             _ => metrics::Histogram::noop(),
         }

@@ -113,10 +113,7 @@ impl Group {
     #[must_use]
     pub fn counter(&self, counter: Counter) -> u64 {
         let index = usize::from(counter.0);
-        let reset_at = self
-            .book()
-            .as_ref()
-            .and_then(|book| book.reset_at.get(index).copied());
+        let reset_at = self.book().as_ref().and_then(|book| book.reset_at.get(index).copied());
         self.raw(index).wrapping_sub(reset_at.unwrap_or(0))
     }
 
@@ -129,12 +126,7 @@ impl Group {
     /// The text of a readout; `None` until it is first set.
     #[must_use]
     pub fn text(&self, text: Text) -> Option<String> {
-        self.book()
-            .as_ref()?
-            .texts
-            .get(usize::from(text.0))
-            .cloned()
-            .flatten()
+        self.book().as_ref()?.texts.get(usize::from(text.0)).cloned().flatten()
     }
 
     /// Sum of one response code's counter over all workers, since the start.
@@ -142,10 +134,7 @@ impl Group {
     pub fn code(&self, family: Dynamic, code: u16) -> u64 {
         let wanted = code.to_string();
         let counters = self.code_totals(usize::from(family.0)).counters();
-        counters
-            .into_iter()
-            .find(|(name, _)| *name == wanted)
-            .map_or(0, |(_, count)| count)
+        counters.into_iter().find(|(name, _)| *name == wanted).map_or(0, |(_, count)| count)
     }
 
     /// Everything recorded so far, flushed or not.
@@ -179,26 +168,19 @@ impl Group {
     /// Whether a slot was ever written: a gauge that went back to zero was.
     pub(crate) fn is_used(&self, slot: usize) -> bool {
         let (word, bit) = self.used_bit(slot);
-        self.live_blocks()
-            .filter_map(|block| block.slot(word))
-            .any(|cell| cell.load(Relaxed) & bit != 0)
+        self.live_blocks().filter_map(|block| block.slot(word)).any(|cell| cell.load(Relaxed) & bit != 0)
     }
 
     pub(crate) fn code_totals(&self, family: usize) -> CodeTotals {
         let mut totals = CodeTotals::default();
-        for table in self
-            .live_blocks()
-            .filter_map(|block| block.codes.get(family)?.get())
-        {
+        for table in self.live_blocks().filter_map(|block| block.codes.get(family)?.get()) {
             table.add_to(&mut totals);
         }
         totals
     }
 
     pub(crate) fn merged(&self, histogram: usize) -> Distribution {
-        let bins = self
-            .live_blocks()
-            .filter_map(|block| block.histograms.get(histogram)?.get());
+        let bins = self.live_blocks().filter_map(|block| block.histograms.get(histogram)?.get());
         Distribution::merged(bins.flat_map(|bins| bins.counts()))
     }
 
@@ -227,17 +209,11 @@ impl Group {
 
     /// The block of a worker, allocated now if need be.
     pub(crate) fn block(&self, worker: WorkerId) -> Option<&Block> {
-        Some(
-            self.blocks
-                .get(worker)?
-                .get_or_init(|| Box::new(Block::new(self.template))),
-        )
+        Some(self.blocks.get(worker)?.get_or_init(|| Box::new(Block::new(self.template))))
     }
 
     fn live_blocks(&self) -> impl Iterator<Item = &Block> {
-        self.blocks
-            .iter()
-            .filter_map(|cell| cell.get().map(|block| &**block))
+        self.blocks.iter().filter_map(|cell| cell.get().map(|block| &**block))
     }
 }
 
@@ -247,11 +223,7 @@ impl Block {
         let slots = numbers + numbers.div_ceil(64);
         Self {
             lines: (0..slots.div_ceil(8)).map(|_| Line::default()).collect(),
-            histograms: template
-                .histograms
-                .iter()
-                .map(|_| OnceLock::new())
-                .collect(),
+            histograms: template.histograms.iter().map(|_| OnceLock::new()).collect(),
             codes: template.codes.iter().map(|_| OnceLock::new()).collect(),
         }
     }
@@ -262,16 +234,14 @@ impl Block {
 
     pub(crate) fn record(&self, template: &Template, histogram: Histogram, value: u64) {
         let index = usize::from(histogram.0);
-        let (Some(def), Some(cell)) = (template.histograms.get(index), self.histograms.get(index))
-        else {
+        let (Some(def), Some(cell)) = (template.histograms.get(index), self.histograms.get(index)) else {
             return;
         };
         let scale = match def.kind {
             Kind::Histogram(unit) => unit.scale_exponent(),
             Kind::Counter | Kind::Gauge | Kind::TextReadout => Unit::Unspecified.scale_exponent(),
         };
-        cell.get_or_init(|| Box::new(Bins::new()))
-            .record(value, scale);
+        cell.get_or_init(|| Box::new(Bins::new())).record(value, scale);
     }
 
     pub(crate) fn count_code(&self, family: Dynamic, code: u16) {

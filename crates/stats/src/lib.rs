@@ -50,9 +50,7 @@ pub use scope::{ScopeName, Tag, address_part, sanitized, split_code_suffix, tags
 pub use shard::{GaugeGuard, Shard};
 pub use snapshot::{HistogramSample, Number, NumberKind, StatName, StatsSnapshot, TextSample};
 pub use store::{BucketChoice, Census, MAX_GROUPS, NamePredicate, Store, StoreSettings};
-pub use template::{
-    CodeFamily, Counter, Dynamic, Gauge, Histogram, Kind, StatDef, Template, Text, Unit,
-};
+pub use template::{CodeFamily, Counter, Dynamic, Gauge, Histogram, Kind, StatDef, Template, Text, Unit};
 
 #[doc(hidden)]
 pub use pastey as __pastey;

@@ -105,29 +105,17 @@ impl ScopeName {
     /// Adds a tag whose value, dotted part and extracted part all differ: the
     /// version in `proxy_proto.versions.v1.` is `tag_as(.., "1", "versions.v1", "")`.
     #[must_use]
-    pub fn tag_as(
-        mut self,
-        name: &'static str,
-        value: &str,
-        dotted: &str,
-        extracted: &str,
-    ) -> Self {
+    pub fn tag_as(mut self, name: &'static str, value: &str, dotted: &str, extracted: &str) -> Self {
         push_part(&mut self.dotted, dotted);
         push_part(&mut self.extracted, extracted);
-        self.tags.push(Tag {
-            name: Cow::Borrowed(name),
-            value: value.to_owned(),
-        });
+        self.tags.push(Tag { name: Cow::Borrowed(name), value: value.to_owned() });
         self
     }
 
     /// Adds a tag that stands in no name, such as the host name of an endpoint.
     #[must_use]
     pub fn hidden_tag(mut self, name: impl Into<Cow<'static, str>>, value: &str) -> Self {
-        self.tags.push(Tag {
-            name: name.into(),
-            value: value.to_owned(),
-        });
+        self.tags.push(Tag { name: name.into(), value: value.to_owned() });
         self
     }
 
@@ -144,10 +132,7 @@ impl ScopeName {
         let value = index.to_string();
         push_part(&mut self.dotted, &format!("worker_{value}"));
         self.extracted.push_str("worker_");
-        self.tags.push(Tag {
-            name: Cow::Borrowed(tags::WORKER_ID),
-            value,
-        });
+        self.tags.push(Tag { name: Cow::Borrowed(tags::WORKER_ID), value });
         self
     }
 
@@ -202,11 +187,7 @@ pub fn sanitized(name: &str) -> Cow<'_, str> {
     if !name.contains([':', '\0']) {
         return Cow::Borrowed(name);
     }
-    Cow::Owned(
-        name.replace("://", "_")
-            .replace(":/", "_")
-            .replace([':', '\0'], "_"),
-    )
+    Cow::Owned(name.replace("://", "_").replace(":/", "_").replace([':', '\0'], "_"))
 }
 
 /// The part of a listener's name that stands for its address: `0.0.0.0_80`,
@@ -227,10 +208,9 @@ pub fn split_code_suffix(name: &str) -> (Cow<'_, str>, Option<(&'static str, &st
     let digits = suffix.bytes().take_while(u8::is_ascii_digit).count();
     match (stem.ends_with("_rq"), suffix.len(), digits) {
         (true, 3, 3) => (Cow::Borrowed(stem), Some((tags::RESPONSE_CODE, suffix))),
-        (true, 3, 1) if suffix.ends_with("xx") => (
-            Cow::Owned(format!("{stem}_xx")),
-            Some((tags::RESPONSE_CODE_CLASS, &suffix[..1])),
-        ),
+        (true, 3, 1) if suffix.ends_with("xx") => {
+            (Cow::Owned(format!("{stem}_xx")), Some((tags::RESPONSE_CODE_CLASS, &suffix[..1])))
+        }
         _ => (Cow::Borrowed(name), None),
     }
 }
@@ -241,28 +221,14 @@ mod tests {
 
     #[test]
     fn cluster_scope_knows_all_three_names() {
-        let scope = ScopeName::root()
-            .part("cluster")
-            .tag(tags::CLUSTER_NAME, "foo");
-        assert_eq!(
-            (scope.dotted(), scope.extracted()),
-            ("cluster.foo.", "cluster.")
-        );
-        assert_eq!(
-            scope.tags(),
-            [Tag {
-                name: tags::CLUSTER_NAME.into(),
-                value: "foo".into()
-            }]
-        );
+        let scope = ScopeName::root().part("cluster").tag(tags::CLUSTER_NAME, "foo");
+        assert_eq!((scope.dotted(), scope.extracted()), ("cluster.foo.", "cluster."));
+        assert_eq!(scope.tags(), [Tag { name: tags::CLUSTER_NAME.into(), value: "foo".into() }]);
     }
 
     #[test]
     fn worker_scope_is_extracted_as_a_prefix_without_a_dot() {
-        let scope = ScopeName::root()
-            .part("listener")
-            .tag(tags::LISTENER_ADDRESS, "0.0.0.0:80")
-            .worker(0);
+        let scope = ScopeName::root().part("listener").tag(tags::LISTENER_ADDRESS, "0.0.0.0:80").worker(0);
         assert_eq!(scope.dotted(), "listener.0.0.0.0_80.worker_0.");
         assert_eq!(scope.extracted(), "listener.worker_");
     }
@@ -277,34 +243,16 @@ mod tests {
 
     #[test]
     fn labels_are_ordered_as_envoy_orders_them() {
-        let names = |scope: &ScopeName| -> Vec<String> {
-            scope
-                .tags_as_labels()
-                .map(|tag| tag.name.to_string())
-                .collect()
-        };
+        let names =
+            |scope: &ScopeName| -> Vec<String> { scope.tags_as_labels().map(|tag| tag.name.to_string()).collect() };
         let endpoint = ScopeName::root()
             .tag(tags::CLUSTER_NAME, "c")
             .tag(tags::ENDPOINT_ADDRESS, "a")
             .hidden_tag(tags::ENDPOINT_HOSTNAME, "h");
-        assert_eq!(
-            names(&endpoint),
-            [
-                tags::CLUSTER_NAME,
-                tags::ENDPOINT_ADDRESS,
-                tags::ENDPOINT_HOSTNAME
-            ]
-        );
-        let vcluster = ScopeName::root()
-            .tag(tags::VIRTUAL_HOST, "h")
-            .tag(tags::VIRTUAL_CLUSTER, "c");
-        assert_eq!(
-            names(&vcluster),
-            [tags::VIRTUAL_CLUSTER, tags::VIRTUAL_HOST]
-        );
-        let authz = ScopeName::root()
-            .tag(tags::CLUSTER_NAME, "c")
-            .tag(tags::EXT_AUTHZ_PREFIX, "x");
+        assert_eq!(names(&endpoint), [tags::CLUSTER_NAME, tags::ENDPOINT_ADDRESS, tags::ENDPOINT_HOSTNAME]);
+        let vcluster = ScopeName::root().tag(tags::VIRTUAL_HOST, "h").tag(tags::VIRTUAL_CLUSTER, "c");
+        assert_eq!(names(&vcluster), [tags::VIRTUAL_CLUSTER, tags::VIRTUAL_HOST]);
+        let authz = ScopeName::root().tag(tags::CLUSTER_NAME, "c").tag(tags::EXT_AUTHZ_PREFIX, "x");
         assert_eq!(names(&authz), [tags::CLUSTER_NAME, tags::EXT_AUTHZ_PREFIX]);
     }
 
@@ -312,25 +260,13 @@ mod tests {
     fn only_request_counters_lose_their_code() {
         assert_eq!(
             split_code_suffix("external.upstream_rq_503"),
-            (
-                "external.upstream_rq".into(),
-                Some((tags::RESPONSE_CODE, "503"))
-            )
+            ("external.upstream_rq".into(), Some((tags::RESPONSE_CODE, "503")))
         );
         assert_eq!(
             split_code_suffix("downstream_rq_2xx"),
-            (
-                "downstream_rq_xx".into(),
-                Some((tags::RESPONSE_CODE_CLASS, "2"))
-            )
+            ("downstream_rq_xx".into(), Some((tags::RESPONSE_CODE_CLASS, "2")))
         );
-        for whole in [
-            "upstream_rq_completed",
-            "ejections_consecutive_5xx",
-            "upstream_rq_0rtt",
-            "rq_total",
-            "uptime",
-        ] {
+        for whole in ["upstream_rq_completed", "ejections_consecutive_5xx", "upstream_rq_0rtt", "rq_total", "uptime"] {
             assert_eq!(split_code_suffix(whole), (whole.into(), None));
         }
     }

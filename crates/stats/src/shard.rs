@@ -26,11 +26,7 @@ pub struct Shard {
 
 impl Shard {
     pub(crate) fn new(group: Arc<Group>, worker: WorkerId) -> Self {
-        Self {
-            lines: OnceCell::new(),
-            group,
-            worker,
-        }
+        Self { lines: OnceCell::new(), group, worker }
     }
 
     /// The group behind this view.
@@ -79,10 +75,7 @@ impl Shard {
     #[must_use]
     pub fn gauge_guard(&self, gauge: Gauge) -> GaugeGuard {
         self.gauge_inc(gauge);
-        GaugeGuard {
-            shard: self.clone(),
-            gauge,
-        }
+        GaugeGuard { shard: self.clone(), gauge }
     }
 
     /// Sets this worker's share of a gauge. For gauges that one thread owns
@@ -129,8 +122,7 @@ impl Shard {
     #[cold]
     fn allocate(&self) -> &[Line] {
         let block = self.group.block(self.worker);
-        self.lines
-            .get_or_init(|| block.map_or_else(|| Arc::from([]), |block| Arc::clone(&block.lines)))
+        self.lines.get_or_init(|| block.map_or_else(|| Arc::from([]), |block| Arc::clone(&block.lines)))
     }
 
     #[inline]

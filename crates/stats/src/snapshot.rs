@@ -29,10 +29,7 @@ pub struct StatName {
 
 impl StatName {
     pub(crate) fn new(scope: Arc<ScopeName>, name: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            scope,
-            name: name.into(),
-        }
+        Self { scope, name: name.into() }
     }
 
     /// A stat whose scope is its whole name.
@@ -64,20 +61,12 @@ impl StatName {
     /// Tags in the order of Envoy's labels: the response code, then the scope's.
     pub fn tags(&self) -> impl Iterator<Item = (&str, &str)> {
         let code = split_code_suffix(&self.name).1;
-        code.into_iter().chain(
-            self.scope
-                .tags_as_labels()
-                .map(|tag| (&*tag.name, &*tag.value)),
-        )
+        code.into_iter().chain(self.scope.tags_as_labels().map(|tag| (&*tag.name, &*tag.value)))
     }
 
     /// Prefix and name; a stat without a name of its own drops the final dot.
     fn parts<'a>(&'a self, scope: &'a str) -> (&'a str, &'a str) {
-        if self.name.is_empty() {
-            (scope.strip_suffix('.').unwrap_or(scope), "")
-        } else {
-            (scope, &self.name)
-        }
+        if self.name.is_empty() { (scope.strip_suffix('.').unwrap_or(scope), "") } else { (scope, &self.name) }
     }
 
     fn dotted_bytes(&self) -> impl Iterator<Item = u8> {
@@ -91,15 +80,10 @@ impl StatName {
         }
         let (mine, theirs) = (self.scope.dotted(), other.scope.dotted());
         let shared = mine.len().min(theirs.len());
-        match (
-            mine.as_bytes().get(..shared),
-            theirs.as_bytes().get(..shared),
-        ) {
+        match (mine.as_bytes().get(..shared), theirs.as_bytes().get(..shared)) {
             // Nearly always: the scopes differ within the shorter one. The final
             // dot of a stat without a name of its own must not take part.
-            (Some(a), Some(b)) if a != b && !self.name.is_empty() && !other.name.is_empty() => {
-                a.cmp(b)
-            }
+            (Some(a), Some(b)) if a != b && !self.name.is_empty() && !other.name.is_empty() => a.cmp(b),
             _ => self.dotted_bytes().cmp(other.dotted_bytes()),
         }
     }
@@ -131,21 +115,8 @@ pub struct Number {
 }
 
 impl Number {
-    pub(crate) fn new(
-        name: StatName,
-        kind: NumberKind,
-        value: u64,
-        delta: u64,
-        used: bool,
-    ) -> Self {
-        Self {
-            name,
-            kind,
-            value,
-            delta,
-            used,
-            listed_last: false,
-        }
+    pub(crate) fn new(name: StatName, kind: NumberKind, value: u64, delta: u64, used: bool) -> Self {
+        Self { name, kind, value, delta, used, listed_last: false }
     }
 }
 

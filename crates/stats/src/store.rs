@@ -49,10 +49,7 @@ pub struct StoreSettings {
 
 impl fmt::Debug for StoreSettings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("StoreSettings")
-            .field("fixed_tags", &self.fixed_tags)
-            .finish_non_exhaustive()
+        formatter.debug_struct("StoreSettings").field("fixed_tags", &self.fixed_tags).finish_non_exhaustive()
     }
 }
 
@@ -127,11 +124,7 @@ impl Store {
     pub fn group(&self, template: &'static Template, scope: ScopeName) -> Arc<Group> {
         let mut registry = self.registry();
         let same = |listed: &&mut Listed| std::ptr::eq(listed.group.template(), template);
-        if let Some(listed) = registry
-            .by_scope
-            .get_mut(scope.dotted())
-            .and_then(|all| all.iter_mut().find(same))
-        {
+        if let Some(listed) = registry.by_scope.get_mut(scope.dotted()).and_then(|all| all.iter_mut().find(same)) {
             listed.owners += 1;
             return Arc::clone(&listed.group);
         }
@@ -142,10 +135,7 @@ impl Store {
             return group;
         }
         registry.groups += 1;
-        registry.by_scope.entry(name).or_default().push(Listed {
-            group: Arc::clone(&group),
-            owners: 1,
-        });
+        registry.by_scope.entry(name).or_default().push(Listed { group: Arc::clone(&group), owners: 1 });
         group
     }
 
@@ -156,10 +146,7 @@ impl Store {
         let Some(all) = registry.by_scope.get_mut(group.name()) else {
             return;
         };
-        let Some(at) = all
-            .iter()
-            .position(|listed| Arc::ptr_eq(&listed.group, group))
-        else {
+        let Some(at) = all.iter().position(|listed| Arc::ptr_eq(&listed.group, group)) else {
             return;
         };
         if let Some(listed) = all.get_mut(at) {
@@ -178,12 +165,7 @@ impl Store {
     /// Every listed group, in no promised order.
     #[must_use]
     pub fn groups(&self) -> Vec<Arc<Group>> {
-        self.registry()
-            .by_scope
-            .values()
-            .flatten()
-            .map(|listed| Arc::clone(&listed.group))
-            .collect()
+        self.registry().by_scope.values().flatten().map(|listed| Arc::clone(&listed.group)).collect()
     }
 
     /// How much is held now.
@@ -192,10 +174,7 @@ impl Store {
         let groups = self.groups();
         Census {
             groups: groups.len(),
-            stats: groups
-                .iter()
-                .map(|group| group.template().stat_count())
-                .sum(),
+            stats: groups.iter().map(|group| group.template().stat_count()).sum(),
             blocks: groups.iter().map(|group| group.allocated_blocks()).sum(),
             groups_overflow: self.groups_overflow.load(Relaxed),
             facade_overflow: self.facade.overflow(),
@@ -204,10 +183,7 @@ impl Store {
 
     /// Counters of what the limits refused.
     pub(crate) fn overflows(&self) -> [(&'static str, u64); 2] {
-        [
-            ("groups_overflow", self.groups_overflow.load(Relaxed)),
-            ("facade_overflow", self.facade.overflow()),
-        ]
+        [("groups_overflow", self.groups_overflow.load(Relaxed)), ("facade_overflow", self.facade.overflow())]
     }
 
     /// All stats, sorted by name. Numbers are of this moment, histograms of the

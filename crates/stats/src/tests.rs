@@ -22,11 +22,7 @@ fn door(store: &Store) -> Arc<Group> {
 }
 
 fn number(snapshot: &StatsSnapshot, name: &str) -> Option<Number> {
-    snapshot
-        .numbers
-        .iter()
-        .find(|number| number.name.dotted() == name)
-        .cloned()
+    snapshot.numbers.iter().find(|number| number.name.dotted() == name).cloned()
 }
 
 fn value(snapshot: &StatsSnapshot, name: &str) -> u64 {
@@ -35,18 +31,12 @@ fn value(snapshot: &StatsSnapshot, name: &str) -> u64 {
 
 #[test]
 fn constants_index_their_template() {
-    assert_eq!(
-        (door_stats::OPENED, door_stats::JAMMED),
-        (Counter(0), Counter(1))
-    );
+    assert_eq!((door_stats::OPENED, door_stats::JAMMED), (Counter(0), Counter(1)));
     assert_eq!(door_stats::SLAM, Histogram(1));
     assert_eq!(door_stats::TEMPLATE.counters[1].name, "lock.jammed");
     assert_eq!(door_stats::DOOR_RQ, Dynamic(1));
     let index = usize::from(cluster_stats::UPSTREAM_RQ_TOTAL.0);
-    assert_eq!(
-        cluster_stats::TEMPLATE.counters[index].name,
-        "upstream_rq_total"
-    );
+    assert_eq!(cluster_stats::TEMPLATE.counters[index].name, "upstream_rq_total");
 }
 
 #[test]
@@ -80,9 +70,8 @@ fn one_scope_is_one_group_until_its_last_owner_removes_it() {
 #[test]
 fn an_unused_group_has_no_storage_and_is_listed_with_zeros() {
     let store = Store::new(4);
-    let groups: Vec<Arc<Group>> = (0..1000)
-        .map(|n| store.group(&cluster_stats::TEMPLATE, cluster_scope(&format!("c{n}"))))
-        .collect();
+    let groups: Vec<Arc<Group>> =
+        (0..1000).map(|n| store.group(&cluster_stats::TEMPLATE, cluster_scope(&format!("c{n}")))).collect();
     groups[7].shard(2).inc(cluster_stats::UPSTREAM_RQ_TOTAL);
     groups[7].shard(2).inc(cluster_stats::UPSTREAM_RQ_TOTAL);
     let census = store.census();
@@ -93,11 +82,7 @@ fn an_unused_group_has_no_storage_and_is_listed_with_zeros() {
     assert_eq!(store.census().blocks, 1);
     assert_eq!(value(&snapshot, "cluster.c7.upstream_rq_total"), 2);
     assert_eq!(value(&snapshot, "cluster.c8.upstream_rq_total"), 0);
-    assert!(
-        !number(&snapshot, "cluster.c8.upstream_rq_total")
-            .unwrap()
-            .used
-    );
+    assert!(!number(&snapshot, "cluster.c8.upstream_rq_total").unwrap().used);
 }
 
 #[test]
@@ -131,10 +116,7 @@ fn response_codes_make_their_counters_when_they_come() {
     let store = Store::new(1);
     let shard = door(&store).shard(1);
     let names = |snapshot: &StatsSnapshot| -> Vec<String> {
-        let numbers = snapshot
-            .numbers
-            .iter()
-            .map(|number| format!("{}={}", number.name.dotted(), number.value));
+        let numbers = snapshot.numbers.iter().map(|number| format!("{}={}", number.name.dotted(), number.value));
         numbers.filter(|line| line.contains("_rq_")).collect()
     };
     assert_eq!(names(&store.snapshot()), ["door.door_rq_completed=0"]);
@@ -158,23 +140,13 @@ fn a_code_is_a_tag_in_front_of_the_scopes_own() {
     let group = store.group(&cluster_stats::TEMPLATE, cluster_scope("up"));
     group.shard(1).dynamic_inc(cluster_stats::UPSTREAM_RQ, 200);
     let snapshot = store.snapshot();
-    let code = number(&snapshot, "cluster.up.upstream_rq_200")
-        .unwrap()
-        .name;
+    let code = number(&snapshot, "cluster.up.upstream_rq_200").unwrap().name;
     assert_eq!(code.extracted(), "cluster.upstream_rq");
     let labels: Vec<(&str, &str)> = code.tags().collect();
-    assert_eq!(
-        labels,
-        [("envoy.response_code", "200"), ("envoy.cluster_name", "up")]
-    );
-    let class = number(&snapshot, "cluster.up.upstream_rq_2xx")
-        .unwrap()
-        .name;
+    assert_eq!(labels, [("envoy.response_code", "200"), ("envoy.cluster_name", "up")]);
+    let class = number(&snapshot, "cluster.up.upstream_rq_2xx").unwrap().name;
     assert_eq!(class.extracted(), "cluster.upstream_rq_xx");
-    let http = store
-        .group(&http_stats::TEMPLATE, http_scope("in"))
-        .scope()
-        .clone();
+    let http = store.group(&http_stats::TEMPLATE, http_scope("in")).scope().clone();
     assert_eq!((http.dotted(), http.extracted()), ("http.in.", "http."));
 }
 
@@ -185,9 +157,7 @@ fn a_flush_latches_counters_and_a_reset_does_not_disturb_it() {
     shard.add(door_stats::OPENED, 5);
     shard.dynamic_inc(door_stats::DOOR_RQ, 200);
     let first = store.flush();
-    let both = |snapshot: &StatsSnapshot, name| {
-        number(snapshot, name).map(|number| (number.value, number.delta))
-    };
+    let both = |snapshot: &StatsSnapshot, name| number(snapshot, name).map(|number| (number.value, number.delta));
     assert_eq!(both(&first, "door.opened"), Some((5, 5)));
     assert_eq!(both(&first, "door.door_rq_200"), Some((1, 1)));
     shard.add(door_stats::OPENED, 2);
@@ -207,32 +177,13 @@ fn a_histogram_shows_at_a_flush() {
     group.shard(2).record(door_stats::OPEN_TIME, 6);
     let counts = |snapshot: &StatsSnapshot| -> Vec<(String, u64, u64)> {
         let all = snapshot.histograms.iter();
-        all.map(|sample| {
-            (
-                sample.name.dotted(),
-                sample.interval.count(),
-                sample.cumulative.count(),
-            )
-        })
-        .collect()
+        all.map(|sample| (sample.name.dotted(), sample.interval.count(), sample.cumulative.count())).collect()
     };
-    assert_eq!(
-        counts(&store.snapshot()),
-        [("door.open_time".to_owned(), 0, 0)]
-    );
-    assert_eq!(
-        counts(&store.flush()),
-        [("door.open_time".to_owned(), 2, 2)]
-    );
-    assert_eq!(
-        counts(&store.snapshot()),
-        [("door.open_time".to_owned(), 2, 2)]
-    );
+    assert_eq!(counts(&store.snapshot()), [("door.open_time".to_owned(), 0, 0)]);
+    assert_eq!(counts(&store.flush()), [("door.open_time".to_owned(), 2, 2)]);
+    assert_eq!(counts(&store.snapshot()), [("door.open_time".to_owned(), 2, 2)]);
     group.shard(1).record(door_stats::SLAM, 1);
-    let third = [
-        ("door.open_time".to_owned(), 0, 2),
-        ("door.slam".to_owned(), 1, 1),
-    ];
+    let third = [("door.open_time".to_owned(), 0, 2), ("door.slam".to_owned(), 1, 1)];
     assert_eq!(counts(&store.flush()), third);
     assert_eq!(group.distribution(door_stats::OPEN_TIME).count(), 2);
 }
@@ -280,10 +231,7 @@ fn a_reader_never_sees_a_counter_go_back() {
     };
     let mut last = (0, 0);
     for _ in 0..50 {
-        let now = (
-            group.counter(door_stats::OPENED),
-            group.distribution(door_stats::OPEN_TIME).count(),
-        );
+        let now = (group.counter(door_stats::OPENED), group.distribution(door_stats::OPEN_TIME).count());
         assert!(now.0 >= last.0 && now.1 >= last.1);
         last = now;
         store.flush();
@@ -298,10 +246,7 @@ fn a_reader_never_sees_a_counter_go_back() {
 #[test]
 fn excluded_names_are_not_listed() {
     let store = Store::new(1);
-    let settings = StoreSettings {
-        included: Some(Box::new(|name| name != "door.opened")),
-        ..StoreSettings::default()
-    };
+    let settings = StoreSettings { included: Some(Box::new(|name| name != "door.opened")), ..StoreSettings::default() };
     assert!(store.configure(settings));
     door(&store).shard(1).inc(door_stats::OPENED);
     assert!(number(&store.snapshot(), "door.opened").is_none());

@@ -16,10 +16,7 @@ pub(crate) struct Bins {
 
 impl Bins {
     pub(crate) fn new() -> Self {
-        Self {
-            zero: AtomicU64::new(0),
-            decades: [const { OnceLock::new() }; DECADES],
-        }
+        Self { zero: AtomicU64::new(0), decades: [const { OnceLock::new() }; DECADES] }
     }
 
     /// Adds `value / 10^scale_exponent`.
@@ -36,8 +33,7 @@ impl Bins {
             _ => value / 10_u64.pow(exponent - 1),
         };
         let decade = i64::from(exponent) - i64::from(scale_exponent) - i64::from(LOWEST_EXPONENT);
-        let (Ok(decade), Ok(place)) = (usize::try_from(decade), usize::try_from(digits - 10))
-        else {
+        let (Ok(decade), Ok(place)) = (usize::try_from(decade), usize::try_from(digits - 10)) else {
             return;
         };
         if let Some(cell) = self.decades.get(decade)
@@ -51,10 +47,7 @@ impl Bins {
     pub(crate) fn counts(&self) -> impl Iterator<Item = (BinIndex, u64)> + '_ {
         let zero = std::iter::once((BinIndex::ZERO, self.zero.load(Relaxed)));
         let rest = self.decades.iter().enumerate().flat_map(|(decade, cell)| {
-            let row = cell
-                .get()
-                .into_iter()
-                .flat_map(|row| row.iter().enumerate());
+            let row = cell.get().into_iter().flat_map(|row| row.iter().enumerate());
             row.map(move |(place, bin)| (BinIndex::new(decade, place), bin.load(Relaxed)))
         });
         zero.chain(rest).filter(|(_, count)| *count > 0)

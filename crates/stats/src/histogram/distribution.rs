@@ -54,22 +54,16 @@ impl Distribution {
         let mut old = earlier.bins.iter().peekable();
         let added = self.bins.iter().map(|&(index, count)| {
             while old.next_if(|(before, _)| *before < index).is_some() {}
-            let before = old
-                .next_if(|(before, _)| *before == index)
-                .map_or(0, |(_, before)| *before);
+            let before = old.next_if(|(before, _)| *before == index).map_or(0, |(_, before)| *before);
             (index, count.saturating_sub(before))
         });
-        Self {
-            bins: added.filter(|(_, count)| *count > 0).collect(),
-        }
+        Self { bins: added.filter(|(_, count)| *count > 0).collect() }
     }
 
     /// Number of samples.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.bins
-            .iter()
-            .fold(0, |sum, (_, count)| sum.saturating_add(*count))
+        self.bins.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
     /// Whether nothing was recorded.
@@ -83,9 +77,7 @@ impl Distribution {
     #[must_use]
     pub fn sum(&self) -> f64 {
         // Not `sum()`: that of nothing is minus zero.
-        self.bins.iter().fold(0.0, |sum, &(index, count)| {
-            sum + representative(index) * as_f64(count)
-        })
+        self.bins.iter().fold(0.0, |sum, &(index, count)| sum + representative(index) * as_f64(count))
     }
 
     /// The value below which `share` (0 to 1) of the samples lie, interpolated
@@ -113,29 +105,20 @@ impl Distribution {
     pub fn count_up_to(&self, bound: f64) -> u64 {
         // The lower bound of a bin may be a rounding error away from its name.
         let limit = bound * (1.0 + 1e-12);
-        let below = self
-            .bins
-            .iter()
-            .take_while(|(index, _)| index.lower() <= limit);
+        let below = self.bins.iter().take_while(|(index, _)| index.lower() <= limit);
         below.fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
     /// Lower bound, width and count of every bin that holds samples.
     pub fn bins(&self) -> impl Iterator<Item = (f64, f64, u64)> + '_ {
-        self.bins
-            .iter()
-            .map(|&(index, count)| (index.lower(), index.width(), count))
+        self.bins.iter().map(|&(index, count)| (index.lower(), index.width(), count))
     }
 }
 
 /// The point of a bin with the smallest relative error: nearer to its bottom.
 fn representative(index: BinIndex) -> f64 {
     let (bottom, width) = (index.lower(), index.width());
-    if width == 0.0 {
-        bottom
-    } else {
-        bottom + width * (bottom / (bottom + bottom + width))
-    }
+    if width == 0.0 { bottom } else { bottom + width * (bottom / (bottom + bottom + width)) }
 }
 
 /// Counts stay exact up to 2^53 samples.

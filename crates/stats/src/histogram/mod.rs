@@ -40,15 +40,12 @@ impl BinIndex {
     /// Lower bound. The digits are divided before they are scaled, as the
     /// reference does; 510 comes out one bit below and prints accordingly.
     fn lower(self) -> f64 {
-        self.digits_and_decade()
-            .map_or(0.0, |(digits, decade)| digits / 10.0 * power_of_ten(decade))
+        self.digits_and_decade().map_or(0.0, |(digits, decade)| digits / 10.0 * power_of_ten(decade))
     }
 
     /// Width; zero for the bin of the value zero.
     fn width(self) -> f64 {
-        self.digits_and_decade().map_or(0.0, |(_, decade)| {
-            decade.checked_sub(1).map_or(1e-7, power_of_ten)
-        })
+        self.digits_and_decade().map_or(0.0, |(_, decade)| decade.checked_sub(1).map_or(1e-7, power_of_ten))
     }
 
     fn digits_and_decade(self) -> Option<(f64, usize)> {
@@ -60,8 +57,8 @@ impl BinIndex {
 
 /// Correctly rounded powers, which repeated multiplication would not give.
 const POWERS: [f64; DECADES] = [
-    1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10,
-    1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
+    1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14,
+    1e15, 1e16, 1e17, 1e18, 1e19,
 ];
 
 fn power_of_ten(decade: usize) -> f64 {

@@ -11,19 +11,13 @@ fn of(samples: &[(u64, u64)]) -> Distribution {
 }
 
 fn quantiles(distribution: &Distribution) -> Vec<String> {
-    QUANTILES
-        .iter()
-        .filter_map(|q| distribution.quantile(q / 100.0))
-        .map(|value| value.to_string())
-        .collect()
+    QUANTILES.iter().filter_map(|q| distribution.quantile(q / 100.0)).map(|value| value.to_string()).collect()
 }
 
 /// Every line was printed by Envoy for these samples.
 #[test]
 fn quantiles_print_what_envoy_prints() {
-    let three_small = [
-        "4.05", "4.05", "6.05", "7.05", "7.05", "7.05", "7.05", "7.05", "7.05", "7.05",
-    ];
+    let three_small = ["4.05", "4.05", "6.05", "7.05", "7.05", "7.05", "7.05", "7.05", "7.05", "7.05"];
     assert_eq!(quantiles(&of(&[(4, 1), (6, 1), (7, 1)])), three_small);
     let refresh = [(240, 38), (250, 335), (260, 12), (270, 5), (280, 1)];
     let expected = [
@@ -39,18 +33,7 @@ fn quantiles_print_what_envoy_prints() {
         "285",
     ];
     assert_eq!(quantiles(&of(&refresh)), expected);
-    let hello = [
-        "5.05",
-        "511.99999999999994",
-        "514",
-        "516",
-        "518",
-        "518",
-        "518",
-        "518",
-        "518",
-        "518",
-    ];
+    let hello = ["5.05", "511.99999999999994", "514", "516", "518", "518", "518", "518", "518", "518"];
     assert_eq!(quantiles(&of(&[(5, 1), (517, 4)])), hello);
     let ones = [
         "1.0166666666666666",
@@ -65,40 +48,19 @@ fn quantiles_print_what_envoy_prints() {
         "1.0833333333333333",
     ];
     assert_eq!(quantiles(&of(&[(1, 5)])), ones);
-    let mixed = [
-        "0",
-        "0",
-        "0",
-        "0",
-        "1.042857142857143",
-        "1.0857142857142856",
-        "1066.6666666666667",
-    ];
+    let mixed = ["0", "0", "0", "0", "1.042857142857143", "1.0857142857142856", "1066.6666666666667"];
     assert_eq!(quantiles(&of(&[(0, 46), (1, 6), (1010, 2)]))[..7], mixed);
 }
 
 #[test]
 fn sums_are_those_of_envoy() {
+    assert_eq!(of(&[(5, 1), (517, 4)]).sum().to_string(), "2064.8553301932134");
     assert_eq!(
-        of(&[(5, 1), (517, 4)]).sum().to_string(),
-        "2064.8553301932134"
-    );
-    assert_eq!(
-        of(&[(0, 11), (65, 1), (66, 1), (100, 1), (1000, 1), (2000, 1)])
-            .sum()
-            .to_string(),
+        of(&[(0, 11), (65, 1), (66, 1), (100, 1), (1000, 1), (2000, 1)]).sum().to_string(),
         "3333.1538639934415"
     );
-    assert_eq!(
-        of(&[(240, 38), (250, 335), (260, 12), (270, 5), (280, 1)])
-            .sum()
-            .to_string(),
-        "99536.6049715002"
-    );
-    assert_eq!(
-        of(&[(4, 1), (6, 1), (7, 1)]).sum().to_string(),
-        "17.14861488297981"
-    );
+    assert_eq!(of(&[(240, 38), (250, 335), (260, 12), (270, 5), (280, 1)]).sum().to_string(), "99536.6049715002");
+    assert_eq!(of(&[(4, 1), (6, 1), (7, 1)]).sum().to_string(), "17.14861488297981");
     let mixed = [(1, 16), (2, 4), (4, 2), (5, 2), (6, 2), (8, 1), (11, 2)];
     assert_eq!(of(&mixed).sum().to_string(), "86.26018678005637");
     assert_eq!(of(&[(0, 3)]).sum().to_string(), "0");
@@ -115,26 +77,12 @@ fn a_bin_that_begins_at_the_bound_counts() {
 
 #[test]
 fn every_value_falls_into_the_bin_of_its_two_digits() {
-    for value in [
-        1,
-        9,
-        10,
-        99,
-        100,
-        101,
-        12_345,
-        999_999,
-        u64::from(u32::MAX),
-        u64::MAX,
-    ] {
+    for value in [1, 9, 10, 99, 100, 101, 12_345, 999_999, u64::from(u32::MAX), u64::MAX] {
         let one = of(&[(value, 1)]);
         let (lower, width, count) = one.bins().next().unwrap();
         #[allow(clippy::cast_precision_loss)]
         let value = value as f64;
-        assert!(
-            lower <= value && value < lower + width,
-            "{value} is outside [{lower}, {lower}+{width})"
-        );
+        assert!(lower <= value && value < lower + width, "{value} is outside [{lower}, {lower}+{width})");
         assert_eq!(count, 1);
     }
 }
@@ -145,10 +93,7 @@ fn a_percentage_is_recorded_in_millionths() {
     bins.record(500_000, 6);
     bins.record(1, 6);
     let distribution = Distribution::merged(bins.counts());
-    let lowers: Vec<String> = distribution
-        .bins()
-        .map(|(lower, width, _)| format!("{lower} {width}"))
-        .collect();
+    let lowers: Vec<String> = distribution.bins().map(|(lower, width, _)| format!("{lower} {width}")).collect();
     assert_eq!(lowers, ["0.000001 0.0000001", "0.5 0.01"]);
 }
 

@@ -15,31 +15,20 @@ use crate::snapshot::{HistogramSample, StatName, StatsSnapshot};
 pub fn json(snapshot: &StatsSnapshot, query: &StatsQuery<'_>, out: &mut String) {
     out.push_str("{\"stats\":[");
     let mut list = List::default();
-    for sample in snapshot
-        .texts
-        .iter()
-        .filter(|sample| query.shows_text(sample))
-    {
+    for sample in snapshot.texts.iter().filter(|sample| query.shows_text(sample)) {
         list.next(out);
         named(&sample.name, out);
         out.push_str(",\"value\":");
         push_string(&sample.value, out);
         out.push('}');
     }
-    for number in snapshot
-        .numbers
-        .iter()
-        .filter(|number| query.shows_number(number))
-    {
+    for number in snapshot.numbers.iter().filter(|number| query.shows_number(number)) {
         list.next(out);
         named(&number.name, out);
         let _ = write!(out, ",\"value\":{}}}", number.value);
     }
-    let shown: Vec<&HistogramSample> = snapshot
-        .histograms
-        .iter()
-        .filter(|sample| query.shows_histogram(sample))
-        .collect();
+    let shown: Vec<&HistogramSample> =
+        snapshot.histograms.iter().filter(|sample| query.shows_histogram(sample)).collect();
     if !shown.is_empty() {
         list.next(out);
         out.push_str("{\"histograms\":");
@@ -92,15 +81,11 @@ fn histogram(sample: &HistogramSample, shape: HistogramShape, out: &mut String) 
         HistogramShape::Cumulative | HistogramShape::Disjoint => {
             out.push_str(",\"buckets\":[");
             let mut list = List::default();
-            for (bound, interval, cumulative) in buckets(sample, shape == HistogramShape::Disjoint)
-            {
+            for (bound, interval, cumulative) in buckets(sample, shape == HistogramShape::Disjoint) {
                 list.next(out);
                 out.push_str("{\"upper_bound\":");
                 push_json(out, Some(bound));
-                let _ = write!(
-                    out,
-                    ",\"interval\":{interval},\"cumulative\":{cumulative}}}"
-                );
+                let _ = write!(out, ",\"interval\":{interval},\"cumulative\":{cumulative}}}");
             }
         }
     }

@@ -91,11 +91,7 @@ impl StatsQuery<'_> {
     }
 
     fn shows_histogram(&self, sample: &HistogramSample) -> bool {
-        self.shows(
-            KindFilter::Histograms,
-            !sample.cumulative.is_empty(),
-            &sample.name,
-        )
+        self.shows(KindFilter::Histograms, !sample.cumulative.is_empty(), &sample.name)
     }
 
     fn shows_text(&self, sample: &TextSample) -> bool {
@@ -115,15 +111,8 @@ fn buckets(sample: &HistogramSample, disjoint: bool) -> Vec<(f64, u64, u64)> {
     let bounds = sample.buckets.iter();
     bounds
         .map(|&bound| {
-            let below = (
-                sample.interval.count_up_to(bound),
-                sample.cumulative.count_up_to(bound),
-            );
-            let shown = if disjoint {
-                (below.0 - before.0, below.1 - before.1)
-            } else {
-                below
-            };
+            let below = (sample.interval.count_up_to(bound), sample.cumulative.count_up_to(bound));
+            let shown = if disjoint { (below.0 - before.0, below.1 - before.1) } else { below };
             before = below;
             (bound, shown.0, shown.1)
         })

@@ -20,32 +20,14 @@ type Families<'a, T> = BTreeMap<String, Vec<&'a T>>;
 
 /// Appends the exposition.
 pub fn prometheus(snapshot: &StatsSnapshot, query: &StatsQuery<'_>, out: &mut String) {
-    let mut writer = Writer {
-        fixed_tags: &snapshot.fixed_tags,
-        shape: query.histograms,
-        out,
-    };
-    let shown: Vec<&Number> = snapshot
-        .numbers
-        .iter()
-        .filter(|number| query.shows_number(number))
-        .collect();
+    let mut writer = Writer { fixed_tags: &snapshot.fixed_tags, shape: query.histograms, out };
+    let shown: Vec<&Number> = snapshot.numbers.iter().filter(|number| query.shows_number(number)).collect();
     writer.numbers(&shown, NumberKind::Counter, false);
     writer.numbers(&shown, NumberKind::Gauge, false);
     if query.text_readouts {
-        writer.texts(
-            snapshot
-                .texts
-                .iter()
-                .filter(|sample| query.shows_text(sample)),
-        );
+        writer.texts(snapshot.texts.iter().filter(|sample| query.shows_text(sample)));
     }
-    writer.histograms(
-        snapshot
-            .histograms
-            .iter()
-            .filter(|sample| query.shows_histogram(sample)),
-    );
+    writer.histograms(snapshot.histograms.iter().filter(|sample| query.shows_histogram(sample)));
     writer.numbers(&shown, NumberKind::Counter, true);
     writer.numbers(&shown, NumberKind::Gauge, true);
 }
@@ -59,14 +41,8 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn numbers(&mut self, shown: &[&Number], kind: NumberKind, listed_last: bool) {
         let mut families: Families<'_, Number> = BTreeMap::new();
-        for number in shown
-            .iter()
-            .filter(|number| number.kind == kind && number.listed_last == listed_last)
-        {
-            families
-                .entry(number.name.extracted())
-                .or_default()
-                .push(number);
+        for number in shown.iter().filter(|number| number.kind == kind && number.listed_last == listed_last) {
+            families.entry(number.name.extracted()).or_default().push(number);
         }
         let kind = match kind {
             NumberKind::Counter => "counter",
@@ -88,10 +64,7 @@ impl Writer<'_> {
     fn texts<'s>(&mut self, shown: impl Iterator<Item = &'s TextSample>) {
         let mut families: Families<'_, TextSample> = BTreeMap::new();
         for sample in shown {
-            families
-                .entry(sample.name.extracted())
-                .or_default()
-                .push(sample);
+            families.entry(sample.name.extracted()).or_default().push(sample);
         }
         for (extracted, members) in families {
             let family = self.start(&extracted, "gauge");
@@ -106,10 +79,7 @@ impl Writer<'_> {
     fn histograms<'s>(&mut self, shown: impl Iterator<Item = &'s HistogramSample>) {
         let mut families: Families<'_, HistogramSample> = BTreeMap::new();
         for sample in shown {
-            families
-                .entry(sample.name.extracted())
-                .or_default()
-                .push(sample);
+            families.entry(sample.name.extracted()).or_default().push(sample);
         }
         let summary = self.shape == HistogramShape::Summary;
         for (extracted, members) in families {
@@ -126,11 +96,7 @@ impl Writer<'_> {
 
     fn histogram(&mut self, family: &str, sample: &HistogramSample) {
         let labels = self.labels(&sample.name);
-        let lead = if labels.is_empty() {
-            String::new()
-        } else {
-            format!("{labels},")
-        };
+        let lead = if labels.is_empty() { String::new() } else { format!("{labels},") };
         for &bound in sample.buckets.iter() {
             let _ = write!(self.out, "{family}_bucket{{{lead}le=\"");
             push_general(self.out, bound, 32);
@@ -144,29 +110,16 @@ impl Writer<'_> {
     /// Envoy's summaries speak about the last interval only.
     fn summary(&mut self, family: &str, sample: &HistogramSample) {
         let labels = self.labels(&sample.name);
-        let lead = if labels.is_empty() {
-            String::new()
-        } else {
-            format!("{labels},")
-        };
+        let lead = if labels.is_empty() { String::new() } else { format!("{labels},") };
         for percent in QUANTILES {
-            let _ = write!(
-                self.out,
-                "{family}{{{lead}quantile=\"{}\"}} ",
-                percent / 100.0
-            );
+            let _ = write!(self.out, "{family}{{{lead}quantile=\"{}\"}} ", percent / 100.0);
             match sample.interval.quantile(percent / 100.0) {
                 Some(value) => push_general(self.out, value, 32),
                 None => self.out.push_str("nan"),
             }
             self.out.push('\n');
         }
-        self.sum_and_count(
-            family,
-            &labels,
-            sample.interval.sum(),
-            sample.interval.count(),
-        );
+        self.sum_and_count(family, &labels, sample.interval.sum(), sample.interval.count());
     }
 
     fn sum_and_count(&mut self, family: &str, labels: &str, sum: f64, count: u64) {
@@ -184,9 +137,8 @@ impl Writer<'_> {
 
     fn labels(&self, name: &StatName) -> String {
         let mut labels = String::new();
-        let (codes, others): (Vec<_>, Vec<_>) = name.tags().partition(|(name, _)| {
-            matches!(*name, tags::RESPONSE_CODE | tags::RESPONSE_CODE_CLASS)
-        });
+        let (codes, others): (Vec<_>, Vec<_>) =
+            name.tags().partition(|(name, _)| matches!(*name, tags::RESPONSE_CODE | tags::RESPONSE_CODE_CLASS));
         let fixed = self.fixed_tags.iter().map(|tag| (&*tag.name, &*tag.value));
         for (name, value) in codes.into_iter().chain(fixed).chain(others) {
             push_label(name, value, &mut labels);
@@ -199,16 +151,11 @@ fn push_label(name: &str, value: &str, labels: &mut String) {
     if !labels.is_empty() {
         labels.push(',');
     }
-    let value = value
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n");
+    let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     let _ = write!(labels, "{}=\"{value}\"", clean(name));
 }
 
 /// Anything but letters, digits and underscores becomes an underscore.
 fn clean(name: &str) -> String {
-    name.chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-        .collect()
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }

@@ -1,9 +1,7 @@
 //! Shapes and orders, compared with lines that Envoy 1.40 printed.
 
 use super::*;
-use crate::templates::{
-    cluster_scope, cluster_stats, endpoint_scope, endpoint_stats, http_scope, http_stats,
-};
+use crate::templates::{cluster_scope, cluster_stats, endpoint_scope, endpoint_stats, http_scope, http_stats};
 use crate::{ScopeName, Store, StoreSettings, Tag, stat_template};
 
 stat_template! {
@@ -42,12 +40,7 @@ fn shown(
 }
 
 fn only(kind: KindFilter, histograms: HistogramShape) -> StatsQuery<'static> {
-    StatsQuery {
-        kind,
-        histograms,
-        used_only: true,
-        ..StatsQuery::default()
-    }
+    StatsQuery { kind, histograms, used_only: true, ..StatsQuery::default() }
 }
 
 const QUANTILES_AS_TEXT: &str = "P0(5.05,5.05) P25(511.99999999999994,511.99999999999994) P50(514,514) P75(516,516) \
@@ -65,36 +58,20 @@ fn text_lists_readouts_then_numbers_then_histograms() {
 
 #[test]
 fn used_only_hides_what_was_never_written() {
-    let query = StatsQuery {
-        used_only: true,
-        ..StatsQuery::default()
-    };
+    let query = StatsQuery { used_only: true, ..StatsQuery::default() };
     let text = shown(&sample_store(), text, &query);
     assert!(text.contains("tls.hits: 3") && !text.contains("misses") && !text.contains("never"));
     let mut cheap = String::new();
-    super::text(
-        &sample_store().snapshot_used(),
-        &StatsQuery::default(),
-        &mut cheap,
-    );
+    super::text(&sample_store().snapshot_used(), &StatsQuery::default(), &mut cheap);
     assert_eq!(cheap, text);
 }
 
 #[test]
 fn a_filter_sees_the_dotted_name() {
-    let query = StatsQuery {
-        filter: &|name| name == "tls.hits",
-        ..StatsQuery::default()
-    };
+    let query = StatsQuery { filter: &|name| name == "tls.hits", ..StatsQuery::default() };
     assert_eq!(shown(&sample_store(), text, &query), "tls.hits: 3\n");
-    assert_eq!(
-        shown(&sample_store(), json, &query),
-        "{\"stats\":[{\"name\":\"tls.hits\",\"value\":3}]}"
-    );
-    let nothing = StatsQuery {
-        filter: &|_| false,
-        ..StatsQuery::default()
-    };
+    assert_eq!(shown(&sample_store(), json, &query), "{\"stats\":[{\"name\":\"tls.hits\",\"value\":3}]}");
+    let nothing = StatsQuery { filter: &|_| false, ..StatsQuery::default() };
     assert_eq!(shown(&sample_store(), json, &nothing), "{\"stats\":[]}");
 }
 
@@ -107,10 +84,7 @@ fn text_shows_buckets_in_three_ways() {
         B1.8e+06(5,5) B3.6e+06(5,5)\n";
     assert_eq!(of(HistogramShape::Cumulative), cumulative);
     let disjoint = of(HistogramShape::Disjoint);
-    assert!(
-        disjoint.contains(" B1(0,0) B5(1,1) B10(0,0) ")
-            && disjoint.contains(" B500(0,0) B1000(4,4) B2500(0,0) ")
-    );
+    assert!(disjoint.contains(" B1(0,0) B5(1,1) B10(0,0) ") && disjoint.contains(" B500(0,0) B1000(4,4) B2500(0,0) "));
     let detailed = format!(
         "tls.bytes_processed:\n  totals=5,0.1:1, 510,10:4\n  intervals=5,0.1:1, 510,10:4\n  summary={QUANTILES_AS_TEXT}\n"
     );
@@ -121,17 +95,9 @@ fn text_shows_buckets_in_three_ways() {
 fn an_empty_interval_has_no_quantiles() {
     let store = sample_store();
     store.flush();
-    let text = shown(
-        &store,
-        text,
-        &only(KindFilter::Histograms, HistogramShape::Detailed),
-    );
+    let text = shown(&store, text, &only(KindFilter::Histograms, HistogramShape::Detailed));
     assert!(text.contains("\n  intervals=\n  summary=P0(nan,5.05) P25(nan,511.99999999999994)"));
-    let json = shown(
-        &store,
-        json,
-        &only(KindFilter::Histograms, HistogramShape::Quantiles),
-    );
+    let json = shown(&store, json, &only(KindFilter::Histograms, HistogramShape::Quantiles));
     assert!(json.contains("\"values\":[{\"cumulative\":5.05,\"interval\":null},"));
 }
 
@@ -157,12 +123,12 @@ fn json_shows_buckets_in_three_ways() {
         \"interval\":0,\"cumulative\":0},{\"upper_bound\":1,";
     assert!(cumulative.starts_with(start), "{cumulative}");
     assert!(cumulative.contains("{\"upper_bound\":3e+05,\"interval\":5,\"cumulative\":5}"));
-    assert!(
-        cumulative.ends_with("{\"upper_bound\":3600000,\"interval\":5,\"cumulative\":5}]}]}]}")
-    );
+    assert!(cumulative.ends_with("{\"upper_bound\":3600000,\"interval\":5,\"cumulative\":5}]}]}]}"));
     let detailed = of(HistogramShape::Detailed);
     assert!(detailed.contains("{\"supported_percentiles\":[0,25,"));
-    assert!(detailed.contains("\"details\":[{\"name\":\"tls.bytes_processed\",\"totals\":[{\"lower_bound\":5,\"width\":0.1,\"count\":1},"));
+    assert!(detailed.contains(
+        "\"details\":[{\"name\":\"tls.bytes_processed\",\"totals\":[{\"lower_bound\":5,\"width\":0.1,\"count\":1},"
+    ));
     for json in [cumulative, detailed, of(HistogramShape::Disjoint)] {
         serde_json::from_str::<serde_json::Value>(&json).unwrap();
     }
@@ -172,20 +138,12 @@ fn json_shows_buckets_in_three_ways() {
 fn prometheus_groups_by_the_extracted_name() {
     let store = Store::new(1);
     for cluster in ["up", "noconn"] {
-        let shard = store
-            .group(&cluster_stats::TEMPLATE, cluster_scope(cluster))
-            .shard(1);
+        let shard = store.group(&cluster_stats::TEMPLATE, cluster_scope(cluster)).shard(1);
         shard.dynamic_inc(cluster_stats::EXTERNAL_UPSTREAM_RQ, 503);
         shard.dynamic_inc(cluster_stats::EXTERNAL_UPSTREAM_RQ, 200);
     }
-    store
-        .group(&http_stats::TEMPLATE, http_scope("in"))
-        .shard(1)
-        .inc(http_stats::DOWNSTREAM_RQ_2XX);
-    let query = StatsQuery {
-        used_only: true,
-        ..StatsQuery::default()
-    };
+    store.group(&http_stats::TEMPLATE, http_scope("in")).shard(1).inc(http_stats::DOWNSTREAM_RQ_2XX);
+    let query = StatsQuery { used_only: true, ..StatsQuery::default() };
     let expected = "\
 # TYPE envoy_cluster_external_upstream_rq counter
 envoy_cluster_external_upstream_rq{envoy_response_code=\"200\",envoy_cluster_name=\"noconn\"} 1
@@ -208,11 +166,7 @@ envoy_http_downstream_rq_xx{envoy_response_code_class=\"2\",envoy_http_conn_mana
 
 #[test]
 fn prometheus_prints_a_histogram_as_envoy_does() {
-    let query = StatsQuery {
-        used_only: true,
-        text_readouts: true,
-        ..StatsQuery::default()
-    };
+    let query = StatsQuery { used_only: true, text_readouts: true, ..StatsQuery::default() };
     let text = shown(&sample_store(), prometheus, &query);
     let start = "# TYPE envoy_tls_hits counter\nenvoy_tls_hits{} 3\n# TYPE envoy_tls_depth gauge\n\
         envoy_tls_depth{} 18446744073709551615\n# TYPE envoy_tls_version_text gauge\n\
@@ -228,41 +182,24 @@ fn prometheus_prints_a_histogram_as_envoy_does() {
 fn a_summary_speaks_about_the_interval() {
     let store = sample_store();
     let query = only(KindFilter::Histograms, HistogramShape::Summary);
-    assert!(
-        shown(&store, prometheus, &query)
-            .contains("envoy_tls_bytes_processed{quantile=\"0.5\"} 514\n")
-    );
+    assert!(shown(&store, prometheus, &query).contains("envoy_tls_bytes_processed{quantile=\"0.5\"} 514\n"));
     store.flush();
     let text = shown(&store, prometheus, &query);
-    assert!(text.starts_with(
-        "# TYPE envoy_tls_bytes_processed summary\nenvoy_tls_bytes_processed{quantile=\"0\"} nan\n"
-    ));
     assert!(
-        text.ends_with("envoy_tls_bytes_processed_sum{} 0\nenvoy_tls_bytes_processed_count{} 0\n")
+        text.starts_with("# TYPE envoy_tls_bytes_processed summary\nenvoy_tls_bytes_processed{quantile=\"0\"} nan\n")
     );
+    assert!(text.ends_with("envoy_tls_bytes_processed_sum{} 0\nenvoy_tls_bytes_processed_count{} 0\n"));
 }
 
 #[test]
 fn fixed_tags_stand_behind_the_code_and_before_the_scope() {
     let store = Store::new(1);
-    let tag = |name: &'static str, value: &str| Tag {
-        name: name.into(),
-        value: value.to_owned(),
-    };
+    let tag = |name: &'static str, value: &str| Tag { name: name.into(), value: value.to_owned() };
     let fixed_tags = vec![tag("cli", "tagv"), tag("fixed.one", "v\"1\\x")];
-    store.configure(StoreSettings {
-        fixed_tags,
-        ..StoreSettings::default()
-    });
-    let shard = store
-        .group(&http_stats::TEMPLATE, http_scope("in:g"))
-        .shard(1);
+    store.configure(StoreSettings { fixed_tags, ..StoreSettings::default() });
+    let shard = store.group(&http_stats::TEMPLATE, http_scope("in:g")).shard(1);
     shard.add(http_stats::DOWNSTREAM_RQ_2XX, 4);
-    let text = shown(
-        &store,
-        prometheus,
-        &only(KindFilter::Counters, HistogramShape::Quantiles),
-    );
+    let text = shown(&store, prometheus, &only(KindFilter::Counters, HistogramShape::Quantiles));
     let expected = "envoy_http_downstream_rq_xx{envoy_response_code_class=\"2\",cli=\"tagv\",fixed_one=\"v\\\"1\\\\x\",\
         envoy_http_conn_manager_prefix=\"in_g\"} 4\n";
     assert!(text.ends_with(expected), "{text}");
@@ -271,41 +208,17 @@ fn fixed_tags_stand_behind_the_code_and_before_the_scope() {
 #[test]
 fn endpoints_come_last() {
     let store = Store::new(1);
-    let endpoint = store
-        .group(
-            &endpoint_stats::TEMPLATE,
-            endpoint_scope("c", "127.0.0.1:1", "h"),
-        )
-        .shard(1);
+    let endpoint = store.group(&endpoint_stats::TEMPLATE, endpoint_scope("c", "127.0.0.1:1", "h")).shard(1);
     endpoint.inc(endpoint_stats::CX_TOTAL);
     endpoint.gauge_set(endpoint_stats::HEALTHY, 1);
     let _server = store.group(&sample_stats::TEMPLATE, ScopeName::root().part("zone"));
-    let text = shown(
-        &store,
-        text,
-        &StatsQuery {
-            kind: KindFilter::All,
-            ..StatsQuery::default()
-        },
-    );
-    let numbers: Vec<&str> = text
-        .lines()
-        .filter(|line| line.contains(['1', '0']))
-        .collect();
+    let text = shown(&store, text, &StatsQuery { kind: KindFilter::All, ..StatsQuery::default() });
+    let numbers: Vec<&str> = text.lines().filter(|line| line.contains(['1', '0'])).collect();
     assert_eq!(
         numbers[..4],
-        [
-            "zone.depth: 0",
-            "zone.hits: 0",
-            "zone.misses: 0",
-            "cluster.c.endpoint.127.0.0.1_1.cx_connect_fail: 0"
-        ]
+        ["zone.depth: 0", "zone.hits: 0", "zone.misses: 0", "cluster.c.endpoint.127.0.0.1_1.cx_connect_fail: 0"]
     );
-    let exposed = shown(
-        &store,
-        prometheus,
-        &only(KindFilter::Gauges, HistogramShape::Quantiles),
-    );
+    let exposed = shown(&store, prometheus, &only(KindFilter::Gauges, HistogramShape::Quantiles));
     let expected = "# TYPE envoy_cluster_endpoint_healthy gauge\nenvoy_cluster_endpoint_healthy{envoy_cluster_name=\"c\",\
         envoy_endpoint_address=\"127.0.0.1:1\",envoy_endpoint_hostname=\"h\"} 1\n";
     assert_eq!(exposed, expected);
@@ -316,19 +229,12 @@ fn configured_buckets_replace_the_default_ones() {
     let store = Store::new(1);
     let buckets: crate::BucketChoice =
         Box::new(|name| (name == "tls.bytes_processed").then(|| [1.0, 10.5, 510.0].into()));
-    store.configure(StoreSettings {
-        buckets: Some(buckets),
-        ..StoreSettings::default()
-    });
+    store.configure(StoreSettings { buckets: Some(buckets), ..StoreSettings::default() });
     store
         .group(&sample_stats::TEMPLATE, ScopeName::root().part("tls"))
         .shard(1)
         .record(sample_stats::BYTES_PROCESSED, 7);
     store.flush();
-    let text = shown(
-        &store,
-        text,
-        &only(KindFilter::Histograms, HistogramShape::Cumulative),
-    );
+    let text = shown(&store, text, &only(KindFilter::Histograms, HistogramShape::Cumulative));
     assert_eq!(text, "tls.bytes_processed: B1(0,0) B10.5(1,1) B510(1,1)\n");
 }

@@ -10,27 +10,15 @@ use crate::snapshot::{HistogramSample, StatsSnapshot};
 /// Appends text readouts, then counters and gauges, then histograms, each
 /// sorted by name.
 pub fn text(snapshot: &StatsSnapshot, query: &StatsQuery<'_>, out: &mut String) {
-    for sample in snapshot
-        .texts
-        .iter()
-        .filter(|sample| query.shows_text(sample))
-    {
+    for sample in snapshot.texts.iter().filter(|sample| query.shows_text(sample)) {
         sample.name.write_dotted(out);
         let _ = writeln!(out, ": \"{}\"", sample.value);
     }
-    for number in snapshot
-        .numbers
-        .iter()
-        .filter(|number| query.shows_number(number))
-    {
+    for number in snapshot.numbers.iter().filter(|number| query.shows_number(number)) {
         number.name.write_dotted(out);
         let _ = writeln!(out, ": {}", number.value);
     }
-    for sample in snapshot
-        .histograms
-        .iter()
-        .filter(|sample| query.shows_histogram(sample))
-    {
+    for sample in snapshot.histograms.iter().filter(|sample| query.shows_histogram(sample)) {
         sample.name.write_dotted(out);
         out.push(':');
         if sample.cumulative.is_empty() {
@@ -49,8 +37,7 @@ fn histogram(sample: &HistogramSample, shape: HistogramShape, out: &mut String) 
             quantiles(sample, out);
         }
         HistogramShape::Cumulative | HistogramShape::Disjoint => {
-            for (bound, interval, cumulative) in buckets(sample, shape == HistogramShape::Disjoint)
-            {
+            for (bound, interval, cumulative) in buckets(sample, shape == HistogramShape::Disjoint) {
                 out.push_str(" B");
                 push_general(out, bound, 6);
                 let _ = write!(out, "({interval},{cumulative})");

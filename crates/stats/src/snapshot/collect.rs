@@ -30,10 +30,7 @@ pub(crate) fn collect(store: &Store, purpose: Purpose) -> StatsSnapshot {
         settings,
         purpose,
         default_buckets: Arc::from(DEFAULT_BUCKETS),
-        snapshot: StatsSnapshot {
-            fixed_tags: settings.fixed_tags.clone(),
-            ..StatsSnapshot::default()
-        },
+        snapshot: StatsSnapshot { fixed_tags: settings.fixed_tags.clone(), ..StatsSnapshot::default() },
     };
     for group in store.groups() {
         collector.group(&group);
@@ -48,9 +45,7 @@ pub(crate) fn reset(group: &Group) {
     if group.is_untouched() {
         return;
     }
-    let counters = (0..group.template().counters.len())
-        .map(|slot| group.raw(slot))
-        .collect();
+    let counters = (0..group.template().counters.len()).map(|slot| group.raw(slot)).collect();
     let codes = code_counters(group).into_iter().collect();
     let mut book = group.book();
     let book = book.get_or_insert_default();
@@ -64,9 +59,7 @@ fn code_counters(group: &Group) -> Vec<(String, u64)> {
     families
         .flat_map(|(index, family)| {
             let counters = group.code_totals(index).counters();
-            counters
-                .into_iter()
-                .map(move |(suffix, value)| ([family.name, "_", &suffix].concat(), value))
+            counters.into_iter().map(move |(suffix, value)| ([family.name, "_", &suffix].concat(), value))
         })
         .collect()
 }
@@ -103,10 +96,7 @@ impl Collector<'_> {
                 let at = |values: &[u64]| values.get(slot).copied().unwrap_or(0);
                 (at(&book.latched), at(&book.reset_at))
             });
-            if let Some(book) = book
-                .as_deref_mut()
-                .filter(|_| self.purpose == Purpose::Flush)
-            {
+            if let Some(book) = book.as_deref_mut().filter(|_| self.purpose == Purpose::Flush) {
                 book.latched.resize(group.template().counters.len(), 0);
                 if let Some(latched) = book.latched.get_mut(slot) {
                     *latched = raw;
@@ -117,11 +107,7 @@ impl Collector<'_> {
                 group,
                 def.name.into(),
                 NumberKind::Counter,
-                Reading {
-                    value: raw.wrapping_sub(reset_at),
-                    delta: raw.wrapping_sub(latched),
-                    used,
-                },
+                Reading { value: raw.wrapping_sub(reset_at), delta: raw.wrapping_sub(latched), used },
             );
         }
     }
@@ -129,36 +115,15 @@ impl Collector<'_> {
     fn gauges(&mut self, group: &Group, untouched: bool) {
         let first = group.template().counters.len();
         for (index, def) in group.template().gauges.iter().enumerate() {
-            let (value, used) = if untouched {
-                (0, false)
-            } else {
-                (group.raw(first + index), group.is_used(first + index))
-            };
-            self.number(
-                group,
-                def.name.into(),
-                NumberKind::Gauge,
-                Reading {
-                    value,
-                    delta: 0,
-                    used,
-                },
-            );
+            let (value, used) =
+                if untouched { (0, false) } else { (group.raw(first + index), group.is_used(first + index)) };
+            self.number(group, def.name.into(), NumberKind::Gauge, Reading { value, delta: 0, used });
         }
     }
 
     fn codes(&mut self, group: &Group, untouched: bool, mut book: Option<&mut Book>) {
-        let counters = if untouched {
-            Vec::new()
-        } else {
-            code_counters(group)
-        };
-        for family in group
-            .template()
-            .codes
-            .iter()
-            .filter(|family| family.completed_listed_unused)
-        {
+        let counters = if untouched { Vec::new() } else { code_counters(group) };
+        for family in group.template().codes.iter().filter(|family| family.completed_listed_unused) {
             let name = [family.name, "_completed"].concat();
             if !counters.iter().any(|(counted, _)| *counted == name) {
                 self.number(group, name.into(), NumberKind::Counter, Reading::default());
@@ -169,28 +134,15 @@ impl Collector<'_> {
                 let at = |values: &FxHashMap<String, u64>| values.get(&name).copied().unwrap_or(0);
                 (at(&book.codes_latched), at(&book.codes_reset_at))
             });
-            if let Some(book) = book
-                .as_deref_mut()
-                .filter(|_| self.purpose == Purpose::Flush)
-            {
+            if let Some(book) = book.as_deref_mut().filter(|_| self.purpose == Purpose::Flush) {
                 book.codes_latched.insert(name.clone(), raw);
             }
-            let reading = Reading {
-                value: raw.wrapping_sub(reset_at),
-                delta: raw.wrapping_sub(latched),
-                used: true,
-            };
+            let reading = Reading { value: raw.wrapping_sub(reset_at), delta: raw.wrapping_sub(latched), used: true };
             self.number(group, name.into(), NumberKind::Counter, reading);
         }
     }
 
-    fn number(
-        &mut self,
-        group: &Group,
-        name: Cow<'static, str>,
-        kind: NumberKind,
-        reading: Reading,
-    ) {
+    fn number(&mut self, group: &Group, name: Cow<'static, str>, kind: NumberKind, reading: Reading) {
         if self.skips(reading.used) {
             return;
         }
@@ -198,36 +150,21 @@ impl Collector<'_> {
         if self.is_included(&name) {
             let Reading { value, delta, used } = reading;
             let listed_last = group.template().listed_last;
-            self.snapshot.numbers.push(Number {
-                name,
-                kind,
-                value,
-                delta,
-                used,
-                listed_last,
-            });
+            self.snapshot.numbers.push(Number { name, kind, value, delta, used, listed_last });
         }
     }
 
     fn histograms(&mut self, group: &Group, untouched: bool, mut book: Option<&mut Book>) {
         for (index, def) in group.template().histograms.iter().enumerate() {
-            if let Some(book) = book
-                .as_deref_mut()
-                .filter(|_| !untouched && self.purpose == Purpose::Flush)
-            {
-                book.histograms
-                    .resize_with(group.template().histograms.len(), MergedHistogram::default);
+            if let Some(book) = book.as_deref_mut().filter(|_| !untouched && self.purpose == Purpose::Flush) {
+                book.histograms.resize_with(group.template().histograms.len(), MergedHistogram::default);
                 if let Some(merged) = book.histograms.get_mut(index) {
                     let cumulative = group.merged(index);
                     merged.interval = Arc::new(cumulative.since(&merged.cumulative));
                     merged.cumulative = Arc::new(cumulative);
                 }
             }
-            let merged = book
-                .as_deref()
-                .and_then(|book| book.histograms.get(index))
-                .cloned()
-                .unwrap_or_default();
+            let merged = book.as_deref().and_then(|book| book.histograms.get(index)).cloned().unwrap_or_default();
             let used = !merged.cumulative.is_empty();
             if used || (def.listed_unused && !self.skips(used)) {
                 self.histogram(group, def, merged);
@@ -240,11 +177,7 @@ impl Collector<'_> {
         if !self.is_included(&name) {
             return;
         }
-        let chosen = self
-            .settings
-            .buckets
-            .as_ref()
-            .and_then(|choose| choose(&name.dotted()));
+        let chosen = self.settings.buckets.as_ref().and_then(|choose| choose(&name.dotted()));
         self.snapshot.histograms.push(HistogramSample {
             name,
             unit: match def.kind {
@@ -259,18 +192,11 @@ impl Collector<'_> {
 
     fn texts(&mut self, group: &Group, book: Option<&Book>) {
         for (index, def) in group.template().texts.iter().enumerate() {
-            let value = book
-                .and_then(|book| book.texts.get(index))
-                .cloned()
-                .flatten();
+            let value = book.and_then(|book| book.texts.get(index)).cloned().flatten();
             let used = value.is_some();
             let name = StatName::new(group.shared_scope(), def.name);
             if !self.skips(used) && self.is_included(&name) {
-                self.snapshot.texts.push(TextSample {
-                    name,
-                    value: value.unwrap_or_default(),
-                    used,
-                });
+                self.snapshot.texts.push(TextSample { name, value: value.unwrap_or_default(), used });
             }
         }
     }
@@ -294,26 +220,17 @@ impl Collector<'_> {
     }
 
     fn is_included(&self, name: &StatName) -> bool {
-        self.settings
-            .included
-            .as_ref()
-            .is_none_or(|included| included(&name.dotted()))
+        self.settings.included.as_ref().is_none_or(|included| included(&name.dotted()))
     }
 
     fn finish(mut self) -> StatsSnapshot {
         self.snapshot.numbers.sort_by(|a, b| {
             let late = a.listed_last.cmp(&b.listed_last);
             late.then_with(|| {
-                if a.listed_last {
-                    a.name.scope.dotted().cmp(b.name.scope.dotted())
-                } else {
-                    a.name.compare(&b.name)
-                }
+                if a.listed_last { a.name.scope.dotted().cmp(b.name.scope.dotted()) } else { a.name.compare(&b.name) }
             })
         });
-        self.snapshot
-            .histograms
-            .sort_by(|a, b| a.name.compare(&b.name));
+        self.snapshot.histograms.sort_by(|a, b| a.name.compare(&b.name));
         self.snapshot.texts.sort_by(|a, b| a.name.compare(&b.name));
         self.snapshot
     }

@@ -146,26 +146,15 @@ stat_template! {
 /// `cluster.<name>.`
 #[must_use]
 pub fn cluster_scope(name: &str) -> ScopeName {
-    ScopeName::root()
-        .part("cluster")
-        .tag(tags::CLUSTER_NAME, name)
+    ScopeName::root().part("cluster").tag(tags::CLUSTER_NAME, name)
 }
 
 /// `cluster.<name>.endpoint.<address>.`; the address keeps its colon as a tag,
 /// and an empty host name is no tag.
 #[must_use]
 pub fn endpoint_scope(cluster: &str, address: &str, hostname: &str) -> ScopeName {
-    let scope = cluster_scope(cluster).part("endpoint").tag_as(
-        tags::ENDPOINT_ADDRESS,
-        address,
-        address,
-        "",
-    );
-    if hostname.is_empty() {
-        scope
-    } else {
-        scope.hidden_tag(tags::ENDPOINT_HOSTNAME, hostname)
-    }
+    let scope = cluster_scope(cluster).part("endpoint").tag_as(tags::ENDPOINT_ADDRESS, address, address, "");
+    if hostname.is_empty() { scope } else { scope.hidden_tag(tags::ENDPOINT_HOSTNAME, hostname) }
 }
 
 /// `cluster.<name>.zone.<from>.<to>.`; Envoy extracts no tag from the zones.

@@ -78,9 +78,7 @@ stat_template! {
 /// `http.<stat_prefix>.`
 #[must_use]
 pub fn http_scope(stat_prefix: &str) -> ScopeName {
-    ScopeName::root()
-        .part("http")
-        .tag(tags::HTTP_CONN_MANAGER_PREFIX, stat_prefix)
+    ScopeName::root().part("http").tag(tags::HTTP_CONN_MANAGER_PREFIX, stat_prefix)
 }
 
 /// The counter of a connection manager for the class of this response code.

@@ -83,9 +83,7 @@ stat_template! {
 /// `listener.<address>.`, or `listener.<stat_prefix>.` where one is configured.
 #[must_use]
 pub fn listener_scope(name: &str) -> ScopeName {
-    ScopeName::root()
-        .part("listener")
-        .tag(tags::LISTENER_ADDRESS, name)
+    ScopeName::root().part("listener").tag(tags::LISTENER_ADDRESS, name)
 }
 
 /// [`listener_scope`] of a socket address: `listener.0.0.0.0_80.`
@@ -103,9 +101,7 @@ pub fn admin_listener_scope() -> ScopeName {
 /// `<listener>http.<stat_prefix>.`
 #[must_use]
 pub fn listener_http_scope(listener: ScopeName, stat_prefix: &str) -> ScopeName {
-    listener
-        .part("http")
-        .tag(tags::HTTP_CONN_MANAGER_PREFIX, stat_prefix)
+    listener.part("http").tag(tags::HTTP_CONN_MANAGER_PREFIX, stat_prefix)
 }
 
 /// `proxy_proto.versions.v<version>.`
@@ -113,10 +109,5 @@ pub fn listener_http_scope(listener: ScopeName, stat_prefix: &str) -> ScopeName 
 pub fn proxy_proto_version_scope(version: u8) -> ScopeName {
     let version = version.to_string();
     let dotted = format!("versions.v{version}");
-    ScopeName::root().part("proxy_proto").tag_as(
-        tags::PROXY_PROTOCOL_VERSION,
-        &version,
-        &dotted,
-        "",
-    )
+    ScopeName::root().part("proxy_proto").tag_as(tags::PROXY_PROTOCOL_VERSION, &version, &dotted, "")
 }

@@ -19,31 +19,28 @@ mod tls;
 mod vhost;
 
 pub use cluster::{
-    circuit_breaker_remaining_stats, cluster_scope, cluster_stats, eds_stats, endpoint_scope,
-    endpoint_stats, request_response_size_stats, response_code_stats, timeout_budget_stats,
-    zone_scope,
+    circuit_breaker_remaining_stats, cluster_scope, cluster_stats, eds_stats, endpoint_scope, endpoint_stats,
+    request_response_size_stats, response_code_stats, timeout_budget_stats, zone_scope,
 };
 pub use codec::{http1_stats, http2_stats};
 pub use health::{health_check_stats, outlier_detection_stats};
 pub use http::{
-    http_class, http_scope, http_stats, http_tracing_stats, listener_http_class,
-    listener_http_stats, router_stats,
+    http_class, http_scope, http_stats, http_tracing_stats, listener_http_class, listener_http_stats, router_stats,
 };
 pub use listener::{
     admin_listener_scope, listener_address_scope, listener_extension_stats, listener_http_scope,
-    listener_manager_stats, listener_scope, listener_stats, listener_worker_stats,
-    proxy_proto_stats, proxy_proto_version_scope, proxy_proto_version_stats,
+    listener_manager_stats, listener_scope, listener_stats, listener_worker_stats, proxy_proto_stats,
+    proxy_proto_version_scope, proxy_proto_version_stats,
 };
 pub use load_balancer::{maglev_stats, ring_hash_stats, subset_stats};
 pub use server::{
-    cluster_manager_stats, config_reload_stats, control_plane_stats, dns_stats, filesystem_stats,
-    overload_stats, overload_stream_stats, runtime_stats, server_stats, server_worker_scope,
-    subscription_stats, thread_local_cluster_manager_scope, thread_local_cluster_manager_stats,
-    watchdog_stats,
+    cluster_manager_stats, config_reload_stats, control_plane_stats, dns_stats, filesystem_stats, overload_stats,
+    overload_stream_stats, runtime_stats, server_stats, server_worker_scope, subscription_stats,
+    thread_local_cluster_manager_scope, thread_local_cluster_manager_stats, watchdog_stats,
 };
 pub use tcp::{tcp_scope, tcp_stats};
 pub use tls::{
-    Negotiated, certificate_scope, certificate_stats, negotiated_scope, negotiated_stats,
-    ssl_socket_factory_stats, ssl_stats, tls_inspector_stats,
+    Negotiated, certificate_scope, certificate_stats, negotiated_scope, negotiated_stats, ssl_socket_factory_stats,
+    ssl_stats, tls_inspector_stats,
 };
 pub use vhost::{vcluster_scope, vcluster_stats};

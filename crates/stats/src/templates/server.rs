@@ -159,7 +159,5 @@ pub fn server_worker_scope(index: usize) -> ScopeName {
 /// `thread_local_cluster_manager.worker_<index>.`
 #[must_use]
 pub fn thread_local_cluster_manager_scope(index: usize) -> ScopeName {
-    ScopeName::root()
-        .part("thread_local_cluster_manager")
-        .worker(index)
+    ScopeName::root().part("thread_local_cluster_manager").worker(index)
 }

@@ -22,7 +22,5 @@ stat_template! {
 /// `tcp.<stat_prefix>.`
 #[must_use]
 pub fn tcp_scope(stat_prefix: &str) -> ScopeName {
-    ScopeName::root()
-        .part("tcp")
-        .tag(tags::TCP_PREFIX, stat_prefix)
+    ScopeName::root().part("tcp").tag(tags::TCP_PREFIX, stat_prefix)
 }

@@ -12,10 +12,7 @@ const UNUSED_CLUSTER: &str = include_str!("../../testdata/names_of_an_unused_clu
 fn names(store: &Store) -> Vec<String> {
     let mut text = String::new();
     output::text(&store.snapshot(), &StatsQuery::default(), &mut text);
-    text.lines()
-        .filter_map(|line| line.rsplit_once(": "))
-        .map(|(name, _)| name.to_owned())
-        .collect()
+    text.lines().filter_map(|line| line.rsplit_once(": ")).map(|(name, _)| name.to_owned()).collect()
 }
 
 fn part(name: &str) -> ScopeName {
@@ -35,32 +32,20 @@ fn minimal_server() -> Arc<Store> {
     let admin = admin_listener_scope();
     let groups: Vec<(&'static Template, ScopeName)> = vec![
         (&cluster_manager_stats::TEMPLATE, part("cluster_manager")),
-        (
-            &overload_stream_stats::TEMPLATE,
-            part("envoy.overload_actions"),
-        ),
+        (&overload_stream_stats::TEMPLATE, part("envoy.overload_actions")),
         (&filesystem_stats::TEMPLATE, part("filesystem")),
         (&http_stats::TEMPLATE, http_scope("admin")),
         (&router_stats::TEMPLATE, http_scope("async-client")),
         (&http_stats::TEMPLATE, http_scope("ingress")),
         (&router_stats::TEMPLATE, http_scope("ingress")),
-        (
-            &http_tracing_stats::TEMPLATE,
-            http_scope("ingress").part("tracing"),
-        ),
+        (&http_tracing_stats::TEMPLATE, http_scope("ingress").part("tracing")),
         (&http1_stats::TEMPLATE, part("http1")),
         (&listener_stats::TEMPLATE, listener.clone()),
         (&listener_extension_stats::TEMPLATE, listener.clone()),
-        (
-            &listener_http_stats::TEMPLATE,
-            listener_http_scope(listener.clone(), "ingress"),
-        ),
+        (&listener_http_stats::TEMPLATE, listener_http_scope(listener.clone(), "ingress")),
         (&listener_worker_stats::TEMPLATE, listener.worker(0)),
         (&listener_stats::TEMPLATE, admin.clone()),
-        (
-            &listener_http_stats::TEMPLATE,
-            listener_http_scope(admin.clone(), "admin"),
-        ),
+        (&listener_http_stats::TEMPLATE, listener_http_scope(admin.clone(), "admin")),
         (&listener_worker_stats::TEMPLATE, admin.part("main_thread")),
         (&listener_manager_stats::TEMPLATE, part("listener_manager")),
         (&watchdog_stats::TEMPLATE, part("main_thread")),
@@ -68,14 +53,8 @@ fn minimal_server() -> Arc<Store> {
         (&server_stats::TEMPLATE, part("server")),
         (&watchdog_stats::TEMPLATE, part("server.main_thread")),
         (&watchdog_stats::TEMPLATE, server_worker_scope(0)),
-        (
-            &thread_local_cluster_manager_stats::TEMPLATE,
-            part("thread_local_cluster_manager.main_thread"),
-        ),
-        (
-            &thread_local_cluster_manager_stats::TEMPLATE,
-            thread_local_cluster_manager_scope(0),
-        ),
+        (&thread_local_cluster_manager_stats::TEMPLATE, part("thread_local_cluster_manager.main_thread")),
+        (&thread_local_cluster_manager_stats::TEMPLATE, thread_local_cluster_manager_scope(0)),
         (&watchdog_stats::TEMPLATE, part("workers")),
         (&overload_stats::TEMPLATE, part("overload")),
     ];
@@ -95,11 +74,7 @@ fn a_minimal_server_lists_what_envoy_lists() {
 #[test]
 fn kinds_and_extracted_names_are_those_of_envoy() {
     let mut text = String::new();
-    output::prometheus(
-        &minimal_server().snapshot(),
-        &StatsQuery::default(),
-        &mut text,
-    );
+    output::prometheus(&minimal_server().snapshot(), &StatsQuery::default(), &mut text);
     let types: Vec<&str> = text.lines().filter(|line| line.starts_with('#')).collect();
     assert_eq!(types, TYPES.lines().collect::<Vec<_>>());
 }
@@ -108,22 +83,13 @@ fn kinds_and_extracted_names_are_those_of_envoy() {
 fn scopes_extract_what_envoy_extracts() {
     let both = |scope: ScopeName| (scope.dotted().to_owned(), scope.extracted().to_owned());
     let pair = |dotted: &str, extracted: &str| (dotted.to_owned(), extracted.to_owned());
-    assert_eq!(
-        both(vcluster_scope("main", "other")),
-        pair("vhost.main.vcluster.other.", "vhost.vcluster.")
-    );
+    assert_eq!(both(vcluster_scope("main", "other")), pair("vhost.main.vcluster.other.", "vhost.vcluster."));
     assert_eq!(
         both(endpoint_scope("c", "127.0.0.1:80", "h")),
         pair("cluster.c.endpoint.127.0.0.1_80.", "cluster.endpoint.")
     );
-    assert_eq!(
-        both(zone_scope("c", "a", "b")),
-        pair("cluster.c.zone.a.b.", "cluster.zone.a.b.")
-    );
-    assert_eq!(
-        both(proxy_proto_version_scope(1)),
-        pair("proxy_proto.versions.v1.", "proxy_proto.")
-    );
+    assert_eq!(both(zone_scope("c", "a", "b")), pair("cluster.c.zone.a.b.", "cluster.zone.a.b."));
+    assert_eq!(both(proxy_proto_version_scope(1)), pair("proxy_proto.versions.v1.", "proxy_proto."));
     assert_eq!(
         both(certificate_scope(listener_scope("l"), "n")),
         pair("listener.l.ssl.certificate.n.", "listener.ssl.certificate.")
@@ -136,14 +102,8 @@ fn a_negotiated_cipher_is_the_whole_name() {
     let store = Store::new(1);
     let listener = listener_scope("127.0.0.1:443");
     let scope = negotiated_scope(listener, Negotiated::Cipher, "TLS_AES_256_GCM_SHA384");
-    store
-        .group(&negotiated_stats::TEMPLATE, scope)
-        .shard(1)
-        .inc(negotiated_stats::HANDSHAKES);
-    assert_eq!(
-        names(&store),
-        ["listener.127.0.0.1_443.ssl.ciphers.TLS_AES_256_GCM_SHA384"]
-    );
+    store.group(&negotiated_stats::TEMPLATE, scope).shard(1).inc(negotiated_stats::HANDSHAKES);
+    assert_eq!(names(&store), ["listener.127.0.0.1_443.ssl.ciphers.TLS_AES_256_GCM_SHA384"]);
     let mut text = String::new();
     output::prometheus(&store.snapshot(), &StatsQuery::default(), &mut text);
     let expected = "# TYPE envoy_listener_ssl_ciphers counter\nenvoy_listener_ssl_ciphers\
@@ -154,9 +114,6 @@ fn a_negotiated_cipher_is_the_whole_name() {
 #[test]
 fn response_classes_have_their_counters() {
     assert_eq!(http_class(204), Some(http_stats::DOWNSTREAM_RQ_2XX));
-    assert_eq!(
-        listener_http_class(503),
-        Some(listener_http_stats::DOWNSTREAM_RQ_5XX)
-    );
+    assert_eq!(listener_http_class(503), Some(listener_http_stats::DOWNSTREAM_RQ_5XX));
     assert_eq!((http_class(99), http_class(600)), (None, None));
 }

@@ -59,10 +59,7 @@ stat_template! {
 /// `<scope>ssl.certificate.<name>.`
 #[must_use]
 pub fn certificate_scope(scope: ScopeName, name: &str) -> ScopeName {
-    scope
-        .part("ssl")
-        .part("certificate")
-        .tag(tags::TLS_CERTIFICATE, name)
+    scope.part("ssl").part("certificate").tag(tags::TLS_CERTIFICATE, name)
 }
 
 /// What two TLS peers agreed on.

@@ -25,8 +25,6 @@ stat_template! {
 /// `vhost.<virtual host>.vcluster.<name>.`
 #[must_use]
 pub fn vcluster_scope(virtual_host: &str, name: &str) -> ScopeName {
-    let host = ScopeName::root()
-        .part("vhost")
-        .tag(tags::VIRTUAL_HOST, virtual_host);
+    let host = ScopeName::root().part("vhost").tag(tags::VIRTUAL_HOST, virtual_host);
     host.part("vcluster").tag(tags::VIRTUAL_CLUSTER, name)
 }
