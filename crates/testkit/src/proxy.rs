@@ -261,10 +261,7 @@ impl Drop for Proxy {
         if let Some(thread) = self.thread.take() {
             let ended = thread.join();
             let panics = panics::of(&self.name);
-            assert!(
-                thread::panicking() || (ended.is_ok() && panics.is_empty()),
-                "the proxy panicked: {panics:?}"
-            );
+            assert!(thread::panicking() || (ended.is_ok() && panics.is_empty()), "the proxy panicked: {panics:?}");
         }
         let _ = fs::remove_file(&self.log_path);
     }

@@ -22,13 +22,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use crate::{
-    Version, body,
-    body::Body,
-    panics,
-    wait::until,
-    wire::Wire,
-};
+use crate::{Version, body, body::Body, panics, wait::until, wire::Wire};
 
 type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 type Handler = Arc<dyn Fn(Request<Incoming>) -> Answering + Send + Sync>;
