@@ -43,8 +43,8 @@ async fn listen() -> std::io::Result<()> {
 async fn dial(address: &str, counters: &Rc<H2Counters>) -> std::io::Result<ClientConnection> {
     let socket = TcpStream::connect(address).await?;
     socket.set_nodelay(true)?;
-    let (connection, driver) = connect(Stream::Tcp(socket), &ClientOptions::default(), counters.clone())
-        .map_err(std::io::Error::other)?;
+    let (connection, driver) =
+        connect(Stream::Tcp(socket), &ClientOptions::default(), counters.clone()).map_err(std::io::Error::other)?;
     spawn_local(async move { println!("upstream ended: {:?}", driver.await) });
     Ok(connection)
 }

@@ -8,4 +8,4 @@ pub mod h1;
 pub mod h2;
 
 pub use error::{ProtocolError, StreamError};
-pub use exchange::{Exchange, ServerExchange, ClientExchange};
+pub use exchange::{ClientExchange, Exchange, ServerExchange};

@@ -77,11 +77,7 @@ impl BodyReader {
     }
 
     /// The next frame in `buf`; `None` when more bytes are needed. Done once it gave an end.
-    pub(super) fn decode(
-        &mut self,
-        buf: &mut BytesMut,
-        rules: BodyRules,
-    ) -> Result<Option<Frame>, ProtocolError> {
+    pub(super) fn decode(&mut self, buf: &mut BytesMut, rules: BodyRules) -> Result<Option<Frame>, ProtocolError> {
         match self {
             Self::Done => Ok(Some(end())),
             _ if buf.is_empty() => Ok(None),
@@ -92,21 +88,12 @@ impl BodyReader {
                 if done {
                     *self = Self::Done;
                 }
-                Ok(Some(Frame::Data {
-                    data: buf.split_to(take).freeze(),
-                    end: done,
-                }))
+                Ok(Some(Frame::Data { data: buf.split_to(take).freeze(), end: done }))
             }
-            Self::UntilClose | Self::Tunnel => Ok(Some(Frame::Data {
-                data: buf.split().freeze(),
-                end: false,
-            })),
+            Self::UntilClose | Self::Tunnel => Ok(Some(Frame::Data { data: buf.split().freeze(), end: false })),
             Self::Chunked(chunks) => {
                 let frame = chunked_frame(chunks, buf, rules)?;
-                if matches!(
-                    frame,
-                    Some(Frame::Data { end: true, .. } | Frame::Trailers(_))
-                ) {
+                if matches!(frame, Some(Frame::Data { end: true, .. } | Frame::Trailers(_))) {
                     *self = Self::Done;
                 }
                 Ok(frame)
@@ -122,9 +109,7 @@ fn chunked_frame(
 ) -> Result<Option<Frame>, ProtocolError> {
     match chunks.decode(buf, rules.trailers)? {
         Chunk::Partial => Ok(None),
-        Chunk::End(trailers) if rules.keep_trailers && !trailers.is_empty() => {
-            Ok(Some(Frame::Trailers(trailers)))
-        }
+        Chunk::End(trailers) if rules.keep_trailers && !trailers.is_empty() => Ok(Some(Frame::Trailers(trailers))),
         Chunk::End(_) => Ok(Some(end())),
         Chunk::Data(data) => {
             let last = chunks.is_between_chunks() && buf.starts_with(LAST_CHUNK);
@@ -141,8 +126,5 @@ const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
 
 /// A frame that only says the message is over.
 pub(super) fn end() -> Frame {
-    Frame::Data {
-        data: Bytes::new(),
-        end: true,
-    }
+    Frame::Data { data: Bytes::new(), end: true }
 }

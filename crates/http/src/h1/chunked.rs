@@ -60,18 +60,11 @@ pub(super) struct ChunkedDecoder {
 
 impl ChunkedDecoder {
     pub(super) fn new() -> Self {
-        Self {
-            state: State::Size,
-            extension_bytes: 0,
-        }
+        Self { state: State::Size, extension_bytes: 0 }
     }
 
     /// Takes the next piece off `buf`.
-    pub(super) fn decode(
-        &mut self,
-        buf: &mut BytesMut,
-        limits: TrailerLimits,
-    ) -> Result<Chunk, ProtocolError> {
+    pub(super) fn decode(&mut self, buf: &mut BytesMut, limits: TrailerLimits) -> Result<Chunk, ProtocolError> {
         loop {
             match self.state {
                 State::Size => match self.size_line(buf)? {
@@ -85,11 +78,7 @@ impl ChunkedDecoder {
                     }
                     let take = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
                     let left = left.saturating_sub(take as u64);
-                    self.state = if left == 0 {
-                        State::DataEnd
-                    } else {
-                        State::Data(left)
-                    };
+                    self.state = if left == 0 { State::DataEnd } else { State::Data(left) };
                     return Ok(Chunk::Data(buf.split_to(take).freeze()));
                 }
                 State::DataEnd => match line_end(buf)? {
@@ -120,21 +109,12 @@ impl ChunkedDecoder {
         let Some(end) = memchr::memchr(b'\n', window) else {
             // A bad size is told at once; only a good beginning may wait for its end.
             size(window)?;
-            return if buf.len() >= MAX_LINE {
-                Err(details::CODEC_ERROR)
-            } else {
-                Ok(None)
-            };
+            return if buf.len() >= MAX_LINE { Err(details::CODEC_ERROR) } else { Ok(None) };
         };
-        let line = window
-            .get(..end)
-            .and_then(|l| l.strip_suffix(b"\r"))
-            .ok_or(details::CODEC_ERROR)?;
+        let line = window.get(..end).and_then(|l| l.strip_suffix(b"\r")).ok_or(details::CODEC_ERROR)?;
         let (size, digits) = size(line)?;
         let size = size.ok_or(details::CODEC_ERROR)?;
-        self.extension_bytes = self
-            .extension_bytes
-            .saturating_add(line.len().saturating_sub(digits));
+        self.extension_bytes = self.extension_bytes.saturating_add(line.len().saturating_sub(digits));
         if self.extension_bytes > MAX_EXTENSION_BYTES {
             return Err(details::CODEC_ERROR);
         }
@@ -162,14 +142,8 @@ fn size(line: &[u8]) -> Result<(Option<u64>, usize), ProtocolError> {
     let spaced = rest.len() > extension.len();
     let sound = (digits > 0 || line.is_empty())
         && (extension.is_empty() || extension.first() == Some(&b';'))
-        && rest
-            .iter()
-            .all(|b| matches!(b, b'\t' | b' '..=b'~' | 0x80..));
-    if sound && !(spaced && digits == 0) {
-        Ok((size, digits))
-    } else {
-        Err(details::CODEC_ERROR)
-    }
+        && rest.iter().all(|b| matches!(b, b'\t' | b' '..=b'~' | 0x80..));
+    if sound && !(spaced && digits == 0) { Ok((size, digits)) } else { Err(details::CODEC_ERROR) }
 }
 
 /// Takes the CRLF after the data of a chunk.

@@ -162,10 +162,7 @@ impl ClientConn {
 
     fn rules(&self) -> BodyRules {
         BodyRules {
-            trailers: TrailerLimits {
-                bytes: self.options.max_head_bytes,
-                count: self.options.max_headers_count,
-            },
+            trailers: TrailerLimits { bytes: self.options.max_head_bytes, count: self.options.max_headers_count },
             keep_trailers: self.options.enable_trailers,
         }
     }
@@ -185,12 +182,7 @@ impl ClientConn {
                 self.wire.out.push(piece);
             }
             if held.is_some_and(|h| h.end) {
-                self.writer.data(
-                    &mut self.wire.out,
-                    Bytes::new(),
-                    true,
-                    self.options.header_key_format,
-                );
+                self.writer.data(&mut self.wire.out, Bytes::new(), true, self.options.header_key_format);
             }
         } else if self.asked == Asked::Connect || self.asked == Asked::Upgrade {
             // Refused: what was meant for the tunnel is dropped, and so is the connection.
@@ -200,10 +192,7 @@ impl ClientConn {
 
     /// A request shorter than announced is never answered: the upstream waits for the rest.
     fn check_length(&mut self) {
-        if self.writer.has_ended()
-            && !self.writer.is_complete()
-            && self.phase == Phase::AwaitingHead
-        {
+        if self.writer.has_ended() && !self.writer.is_complete() && self.phase == Phase::AwaitingHead {
             self.failed = Some(details::of_upstream(details::CODEC_ERROR));
         }
     }
@@ -306,11 +295,7 @@ impl Exchange for ClientConn {
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         let mut flushed = ready!(self.wire.poll_flush(cx));
-        if flushed.is_ok()
-            && self.writer.is_tunnel()
-            && self.writer.has_ended()
-            && self.body.is_tunnel()
-        {
+        if flushed.is_ok() && self.writer.is_tunnel() && self.writer.has_ended() && self.body.is_tunnel() {
             flushed = ready!(self.wire.poll_shutdown(cx));
         }
         if let Err(error) = flushed {
@@ -363,40 +348,23 @@ impl ClientExchange for ClientConn {
             self.failed = Some(details::of_upstream(details::CODEC_ERROR));
             return;
         }
-        let (format, absolute) = (
-            self.options.header_key_format,
-            self.options.send_fully_qualified_url,
-        );
-        let (encoded, added) =
-            self.queue(|c| encode::request_head(c.wire.out.tail(), head, end, format, absolute));
+        let (format, absolute) = (self.options.header_key_format, self.options.send_fully_qualified_url);
+        let (encoded, added) = self.queue(|c| encode::request_head(c.wire.out.tail(), head, end, format, absolute));
         self.bytes.header_sent += added;
         match encoded {
-            Ok(body) => {
-                self.writer = BodyWriter::start(body, end && body != encode::OutgoingBody::Tunnel)
-            }
+            Ok(body) => self.writer = BodyWriter::start(body, end && body != encode::OutgoingBody::Tunnel),
             Err(error) => self.failed = Some(error),
         }
         let waits = matches!(self.asked, Asked::Connect | Asked::Upgrade);
-        self.held = waits.then(|| {
-            Box::new(Held {
-                end,
-                ..Held::default()
-            })
-        });
+        self.held = waits.then(|| Box::new(Held { end, ..Held::default() }));
     }
 
-    fn poll_head(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(ResponseHead, bool), StreamError>> {
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(ResponseHead, bool), StreamError>> {
         if let Some(error) = self.failed {
             return Poll::Ready(Err(error.into()));
         }
         loop {
-            if self
-                .scan
-                .worth_parsing(&self.wire.read, self.options.max_head_bytes)
-            {
+            if self.scan.worth_parsing(&self.wire.read, self.options.max_head_bytes) {
                 match parse_response(&mut self.wire.read, self.asked, &self.options) {
                     Err(error) => return Poll::Ready(Err(self.fail(error))),
                     Ok(Some(response)) => return Poll::Ready(self.received_head(response)),
@@ -413,10 +381,7 @@ impl ClientExchange for ClientConn {
 }
 
 impl ClientConn {
-    fn received_head(
-        &mut self,
-        response: ParsedResponse,
-    ) -> Result<(ResponseHead, bool), StreamError> {
+    fn received_head(&mut self, response: ParsedResponse) -> Result<(ResponseHead, bool), StreamError> {
         self.scan = HeadScan::default();
         self.bytes.header_received += response.head_bytes as u64;
         self.bytes.received += response.head_bytes as u64;

@@ -119,12 +119,7 @@ fn switching(out: &mut BytesMut, head: &ResponseHead, context: &ResponseContext)
 }
 
 /// Writes a 1xx response.
-pub(super) fn informational(
-    out: &mut BytesMut,
-    status: StatusCode,
-    fields: &Headers,
-    format: HeaderKeyFormat,
-) {
+pub(super) fn informational(out: &mut BytesMut, status: StatusCode, fields: &Headers, format: HeaderKeyFormat) {
     status_line(out, status, false);
     headers(out, fields, None, format);
     out.extend_from_slice(b"\r\n");
@@ -157,23 +152,13 @@ pub(super) fn request_head(
     if !is_sendable(&head.path) || !is_sendable(&head.authority) {
         return Err(details::of_upstream(details::INVALID_URL));
     }
-    out.reserve(
-        head.headers.byte_size()
-            + head.headers.len() * 4
-            + head.path.len()
-            + head.authority.len()
-            + 128,
-    );
+    out.reserve(head.headers.byte_size() + head.headers.len() * 4 + head.path.len() + head.authority.len() + 128);
     let upgrade = head.upgrade.as_ref();
     request_line(out, head, absolute_form);
     line(out, &header::HOST, head.authority.as_bytes(), format);
     let connect = head.method == Method::CONNECT && upgrade.is_none();
     let tunnel = connect || upgrade.is_some();
-    let length = if tunnel {
-        None
-    } else {
-        declared_length(&head.headers, end)
-    };
+    let length = if tunnel { None } else { declared_length(&head.headers, end) };
     headers(out, &head.headers, length, format);
     if let Some(token) = upgrade {
         line(out, &header::CONNECTION, b"upgrade", format);
@@ -198,11 +183,7 @@ pub(super) fn request_head(
 }
 
 fn request_line(out: &mut BytesMut, head: &RequestHead, absolute_form: bool) {
-    let path: &[u8] = if head.path.as_bytes().is_empty() {
-        b"/"
-    } else {
-        head.path.as_bytes()
-    };
+    let path: &[u8] = if head.path.as_bytes().is_empty() { b"/" } else { head.path.as_bytes() };
     match (&head.method, head.upgrade.is_some()) {
         // An extended CONNECT (RFC 8441) is an upgrade of a GET here.
         (&Method::CONNECT, true) => out.extend_from_slice(b"GET "),
@@ -231,10 +212,7 @@ fn is_sendable(text: &Text) -> bool {
 
 /// Methods of which nobody expects a body, so that its absence need not be said.
 fn expects_no_body(method: &Method) -> bool {
-    matches!(
-        *method,
-        Method::GET | Method::HEAD | Method::DELETE | Method::CONNECT | Method::TRACE
-    )
+    matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::CONNECT | Method::TRACE)
 }
 
 /// The content-length to send. `None` when there is none that holds.
@@ -255,10 +233,8 @@ fn headers(out: &mut BytesMut, headers: &Headers, length: Option<u64>, format: H
 }
 
 fn is_hop_by_hop(name: &HeaderName) -> bool {
-    matches!(
-        *name,
-        header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE
-    ) || *name == names::KEEP_ALIVE
+    matches!(*name, header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE)
+        || *name == names::KEEP_ALIVE
         || *name == names::PROXY_CONNECTION
         || *name == header::HOST
 }
@@ -276,11 +252,7 @@ fn line(out: &mut BytesMut, name: &HeaderName, value: &[u8], format: HeaderKeyFo
 fn proper_case(out: &mut BytesMut, name: &[u8]) {
     let mut word_starts = true;
     for byte in name {
-        let byte = if word_starts {
-            byte.to_ascii_uppercase()
-        } else {
-            *byte
-        };
+        let byte = if word_starts { byte.to_ascii_uppercase() } else { *byte };
         word_starts = !byte.is_ascii_alphanumeric();
         out.extend_from_slice(&[byte]);
     }

@@ -12,20 +12,11 @@ use super::options::{ClientOptions, HeaderKeyFormat, ServerOptions};
 use super::request::parse_request;
 use super::response::{Asked, parse_response};
 
-const RULES: BodyRules = BodyRules {
-    trailers: TrailerLimits {
-        bytes: 60 * 1024,
-        count: 100,
-    },
-    keep_trailers: true,
-};
+const RULES: BodyRules = BodyRules { trailers: TrailerLimits { bytes: 60 * 1024, count: 100 }, keep_trailers: true };
 
 /// Reads `data` as a stream of requests; returns how many were complete.
 pub fn fuzz_request_bytes(data: &[u8]) -> usize {
-    let options = ServerOptions {
-        accept_http_10: true,
-        ..ServerOptions::default()
-    };
+    let options = ServerOptions { accept_http_10: true, ..ServerOptions::default() };
     let mut buf = BytesMut::from(data);
     let mut complete = 0;
     while let Ok(Some(request)) = parse_request(&mut buf, &options) {
@@ -68,22 +59,12 @@ fn drain(body: &mut BodyReader, buf: &mut BytesMut) -> bool {
 /// What an upstream reads must be what was decided on: same method, target, host and body framing.
 fn assert_survives_encoding(head: &RequestHead, body: BodyLength) {
     let mut out = BytesMut::new();
-    let encoded = encode::request_head(
-        &mut out,
-        head,
-        body.is_empty(),
-        HeaderKeyFormat::LowerCase,
-        false,
-    );
+    let encoded = encode::request_head(&mut out, head, body.is_empty(), HeaderKeyFormat::LowerCase, false);
     if encoded.is_err() {
         return;
     }
     // Forwarding appends up to a handful of lines; the limits of the next hop are not the point.
-    let options = ServerOptions {
-        max_head_bytes: 1 << 20,
-        max_headers_count: 1000,
-        ..ServerOptions::default()
-    };
+    let options = ServerOptions { max_head_bytes: 1 << 20, max_headers_count: 1000, ..ServerOptions::default() };
     let again = parse_request(&mut out, &options);
     let Ok(Some(again)) = again else {
         unreachable!("an encoded request is refused: {again:?} {head:?}");

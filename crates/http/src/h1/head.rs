@@ -37,19 +37,11 @@ impl Span {
     pub(super) fn of(part: &[u8], whole: &[u8]) -> Self {
         let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
         let end = start.wrapping_add(part.len());
-        if start <= end && end <= whole.len() {
-            Self { start, end }
-        } else {
-            Self::default()
-        }
+        if start <= end && end <= whole.len() { Self { start, end } } else { Self::default() }
     }
 
     pub(super) fn slice(self, bytes: &Bytes) -> Bytes {
-        if self.end <= bytes.len() {
-            bytes.slice(self.start..self.end)
-        } else {
-            Bytes::new()
-        }
+        if self.end <= bytes.len() { bytes.slice(self.start..self.end) } else { Bytes::new() }
     }
 
     fn bytes(self, bytes: &Bytes) -> &[u8] {
@@ -62,10 +54,7 @@ pub(super) type Lines = SmallVec<[(Span, Span); 32]>;
 
 /// Records where the header lines lie.
 pub(super) fn lines_of(headers: &[Header<'_>], whole: &[u8]) -> Lines {
-    headers
-        .iter()
-        .map(|h| (Span::of(h.name.as_bytes(), whole), Span::of(h.value, whole)))
-        .collect()
+    headers.iter().map(|h| (Span::of(h.name.as_bytes(), whole), Span::of(h.value, whole))).collect()
 }
 
 /// Decides when a growing buffer is worth another parse, so that a head that drips in byte by
@@ -203,15 +192,8 @@ pub(super) struct Fields {
 }
 
 /// Reads the header lines of `head` in order.
-pub(super) fn fields(
-    head: &Bytes,
-    lines: &Lines,
-    request: Option<UnderscoresAction>,
-) -> Result<Fields, ProtocolError> {
-    let mut fields = Fields {
-        headers: Headers::with_capacity(lines.len() + 8),
-        ..Fields::default()
-    };
+pub(super) fn fields(head: &Bytes, lines: &Lines, request: Option<UnderscoresAction>) -> Result<Fields, ProtocolError> {
+    let mut fields = Fields { headers: Headers::with_capacity(lines.len() + 8), ..Fields::default() };
     for (name, value) in lines {
         let raw_name = name.bytes(head);
         let name = name_of(raw_name).ok_or(details::CODEC_ERROR)?;
@@ -230,8 +212,7 @@ pub(super) fn fields(
         if name == header::HOST && request.is_some() {
             continue;
         }
-        let value =
-            HeaderValue::from_maybe_shared(bytes).map_err(|_| details::INVALID_CHARACTERS)?;
+        let value = HeaderValue::from_maybe_shared(bytes).map_err(|_| details::INVALID_CHARACTERS)?;
         fields.headers.append(name, value);
     }
     fields.drop_nominated(request.is_some())?;
@@ -243,8 +224,7 @@ pub(super) fn plain_headers(block: &Bytes, lines: &Lines) -> Result<Headers, Pro
     let mut headers = Headers::with_capacity(lines.len());
     for (name, value) in lines {
         let name = name_of(name.bytes(block)).ok_or(details::CODEC_ERROR)?;
-        let value = HeaderValue::from_maybe_shared(value.slice(block))
-            .map_err(|_| details::INVALID_CHARACTERS)?;
+        let value = HeaderValue::from_maybe_shared(value.slice(block)).map_err(|_| details::INVALID_CHARACTERS)?;
         headers.append(name, value);
     }
     Ok(headers)
@@ -252,12 +232,7 @@ pub(super) fn plain_headers(block: &Bytes, lines: &Lines) -> Result<Headers, Pro
 
 impl Fields {
     /// Obeys one header line.
-    fn note(
-        &mut self,
-        name: &HeaderName,
-        value: &Bytes,
-        request: bool,
-    ) -> Result<(), ProtocolError> {
+    fn note(&mut self, name: &HeaderName, value: &Bytes, request: bool) -> Result<(), ProtocolError> {
         match *name {
             header::CONTENT_LENGTH => {
                 if self.content_length.is_some() {
@@ -267,17 +242,11 @@ impl Fields {
             }
             header::TRANSFER_ENCODING => {
                 let chunked = self.coding == Coding::None && value.eq_ignore_ascii_case(b"chunked");
-                self.coding = if chunked {
-                    Coding::Chunked
-                } else {
-                    Coding::Other
-                };
+                self.coding = if chunked { Coding::Chunked } else { Coding::Other };
             }
             header::CONNECTION => self.connection.note(value),
             header::UPGRADE if self.upgrade.is_none() => self.upgrade = Some(value.clone()),
-            header::EXPECT if request => {
-                self.expect_continue |= value.eq_ignore_ascii_case(b"100-continue")
-            }
+            header::EXPECT if request => self.expect_continue |= value.eq_ignore_ascii_case(b"100-continue"),
             header::HOST if request => match &self.host {
                 // The same Host twice says nothing new; two different ones are an attack.
                 Some(first) if first != value => return Err(details::CODEC_ERROR),
@@ -300,11 +269,7 @@ impl Fields {
         let mut nominated: SmallVec<[Bytes; 4]> = SmallVec::new();
         let mut count = 0;
         for value in self.headers.get_all(&header::CONNECTION) {
-            for token in value
-                .as_bytes()
-                .split(|b| *b == b',')
-                .map(<[u8]>::trim_ascii)
-            {
+            for token in value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii) {
                 count += 1;
                 if request && (count > MAX_NOMINATED || must_not_be_nominated(token)) {
                     return Err(details::CONNECTION_HEADER_REJECTED);
@@ -316,20 +281,14 @@ impl Fields {
             }
         }
         self.headers.retain(|name, _| {
-            kept_though_nominated(name)
-                || !nominated
-                    .iter()
-                    .any(|n| n.eq_ignore_ascii_case(name.as_str().as_bytes()))
+            kept_though_nominated(name) || !nominated.iter().any(|n| n.eq_ignore_ascii_case(name.as_str().as_bytes()))
         });
         Ok(())
     }
 
     /// How many body bytes the framing headers announce, after the checks that both directions
     /// share. `allow_chunked_length`: Transfer-Encoding wins and Content-Length goes.
-    pub(super) fn check_framing(
-        &mut self,
-        allow_chunked_length: bool,
-    ) -> Result<(), ProtocolError> {
+    pub(super) fn check_framing(&mut self, allow_chunked_length: bool) -> Result<(), ProtocolError> {
         match self.coding {
             Coding::None => Ok(()),
             Coding::Other => Err(details::INVALID_TRANSFER_ENCODING),
@@ -374,22 +333,14 @@ impl Connection {
 
 /// Headers that a client may not make the proxy forget.
 fn must_not_be_nominated(token: &[u8]) -> bool {
-    const KEPT: [&[u8]; 5] = [
-        b"host",
-        b"x-forwarded-for",
-        b"x-forwarded-host",
-        b"x-forwarded-proto",
-        b"authorization",
-    ];
+    const KEPT: [&[u8]; 5] = [b"host", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"authorization"];
     token.first() == Some(&b':') || KEPT.iter().any(|k| token.eq_ignore_ascii_case(k))
 }
 
 /// Hop-by-hop headers that are not removed here: encoding skips them, the layer above reads them.
 fn kept_though_nominated(name: &HeaderName) -> bool {
-    matches!(
-        *name,
-        header::CONNECTION | header::TE | header::UPGRADE | header::TRANSFER_ENCODING
-    ) || *name == names::KEEP_ALIVE
+    matches!(*name, header::CONNECTION | header::TE | header::UPGRADE | header::TRANSFER_ENCODING)
+        || *name == names::KEEP_ALIVE
 }
 
 /// A content-length is decimal digits and nothing else (RFC 9110 section 8.6).

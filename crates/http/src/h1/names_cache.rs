@@ -45,11 +45,7 @@ fn cached(slots: &mut Vec<Option<Slot>>, raw: &[u8]) -> Option<HeaderName> {
     let name = HeaderName::from_bytes(raw).ok()?;
     let mut spelling = [0; LONGEST];
     spelling.get_mut(..raw.len())?.copy_from_slice(raw);
-    *slot = Some(Slot {
-        spelling,
-        length: raw.len(),
-        name: name.clone(),
-    });
+    *slot = Some(Slot { spelling, length: raw.len(), name: name.clone() });
     Some(name)
 }
 
@@ -69,8 +65,7 @@ impl Hasher for Fold {
             if let Some(part) = word.get_mut(..chunk.len()) {
                 part.copy_from_slice(chunk);
             }
-            self.0 = (self.0.rotate_left(5) ^ u64::from_le_bytes(word))
-                .wrapping_mul(0x517c_c1b7_2722_0a95);
+            self.0 = (self.0.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x517c_c1b7_2722_0a95);
         }
     }
 
@@ -87,10 +82,7 @@ mod tests {
     fn a_name_is_lower_case_and_the_same_each_time() {
         for _ in 0..3 {
             assert_eq!(name_of(b"X-ReQuest-Id").unwrap().as_str(), "x-request-id");
-            assert_eq!(
-                name_of(b"Content-Type").unwrap(),
-                http::header::CONTENT_TYPE
-            );
+            assert_eq!(name_of(b"Content-Type").unwrap(), http::header::CONTENT_TYPE);
         }
     }
 

@@ -84,11 +84,7 @@ impl Outbox {
     }
 
     /// Writes until nothing is queued.
-    pub(super) fn poll_write(
-        &mut self,
-        stream: &mut Stream,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
+    pub(super) fn poll_write(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.is_empty() {
             let written = ready!(self.poll_write_once(Pin::new(stream), cx))?;
             if written == 0 {
@@ -99,21 +95,14 @@ impl Outbox {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_write_once(
-        &self,
-        stream: Pin<&mut Stream>,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write_once(&self, stream: Pin<&mut Stream>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.pieces.is_empty() {
             return stream.poll_write(cx, &self.tail);
         }
         let mut vector = [IoSlice::new(&[]); VECTOR];
         let mut filled = 0;
         let tail = Some(self.tail.as_ref()).filter(|t| !t.is_empty());
-        for (slot, piece) in vector
-            .iter_mut()
-            .zip(self.pieces.iter().map(Bytes::as_ref).chain(tail))
-        {
+        for (slot, piece) in vector.iter_mut().zip(self.pieces.iter().map(Bytes::as_ref).chain(tail)) {
             *slot = IoSlice::new(piece);
             filled += 1;
         }

@@ -49,17 +49,12 @@ struct StartLine {
 }
 
 /// Takes one request head off `buf`; `None` when it is not all there yet.
-pub fn parse_request(
-    buf: &mut BytesMut,
-    options: &ServerOptions,
-) -> Result<Option<ParsedRequest>, ProtocolError> {
+pub fn parse_request(buf: &mut BytesMut, options: &ServerOptions) -> Result<Option<ParsedRequest>, ProtocolError> {
     head::skip_blank_lines(buf);
     let limit = options.max_head_bytes;
     let window = buf.get(..buf.len().min(limit)).unwrap_or_default();
     let (line, lines, head, head_bytes) = match attempt(window, options)? {
-        Attempt::Complete((line, lines, None), length) => {
-            (line, lines, buf.split_to(length).freeze(), length)
-        }
+        Attempt::Complete((line, lines, None), length) => (line, lines, buf.split_to(length).freeze(), length),
         Attempt::Complete((line, lines, Some(unfolded)), length) => {
             bytes::Buf::advance(buf, length);
             (line, lines, unfolded, length)
@@ -67,12 +62,7 @@ pub fn parse_request(
         Attempt::Partial if buf.len() > limit => return Err(details::HEADERS_TOO_LARGE),
         Attempt::Partial => return Ok(None),
     };
-    assemble(&line, &lines, &head, options).map(|request| {
-        Some(ParsedRequest {
-            head_bytes,
-            ..request
-        })
-    })
+    assemble(&line, &lines, &head, options).map(|request| Some(ParsedRequest { head_bytes, ..request }))
 }
 
 type Parts = (StartLine, Lines, Option<Bytes>);
@@ -84,19 +74,16 @@ fn attempt(window: &[u8], options: &ServerOptions) -> Result<Attempt<Parts>, Pro
     if let Some(done) = with_slots(window, options.max_headers_count)? {
         return Ok(match done {
             Attempt::Partial => Attempt::Partial,
-            Attempt::Complete((line, lines), length) => {
-                Attempt::Complete((line, lines, None), length)
-            }
+            Attempt::Complete((line, lines), length) => Attempt::Complete((line, lines, None), length),
         });
     }
     let Some((unfolded, length)) = head::unfold(window)? else {
         return Ok(Attempt::Partial);
     };
     match with_slots(&unfolded, options.max_headers_count)? {
-        Some(Attempt::Complete((line, lines), _)) => Ok(Attempt::Complete(
-            (line, lines, Some(unfolded.freeze())),
-            length,
-        )),
+        Some(Attempt::Complete((line, lines), _)) => {
+            Ok(Attempt::Complete((line, lines, Some(unfolded.freeze())), length))
+        }
         _ => Err(details::CODEC_ERROR),
     }
 }
@@ -115,10 +102,7 @@ fn with_slots(window: &[u8], max: usize) -> Result<Found, ProtocolError> {
     }
 }
 
-fn locate<'b>(
-    window: &'b [u8],
-    slots: &mut [MaybeUninit<Header<'b>>],
-) -> Result<Found, ProtocolError> {
+fn locate<'b>(window: &'b [u8], slots: &mut [MaybeUninit<Header<'b>>]) -> Result<Found, ProtocolError> {
     let mut request = httparse::Request::new(&mut []);
     let result = request.parse_with_uninit_headers(window, slots);
     let Some(status) = head::outcome(result, window)? else {
@@ -132,10 +116,7 @@ fn locate<'b>(
         target: Span::of(request.path.unwrap_or_default().as_bytes(), window),
         minor_version: request.version.unwrap_or(0),
     };
-    Ok(Some(Attempt::Complete(
-        (line, head::lines_of(request.headers, window)),
-        length,
-    )))
+    Ok(Some(Attempt::Complete((line, head::lines_of(request.headers, window)), length)))
 }
 
 fn assemble(
@@ -145,11 +126,8 @@ fn assemble(
     options: &ServerOptions,
 ) -> Result<ParsedRequest, ProtocolError> {
     let method = method(&line.method.slice(head), options.allow_custom_methods)?;
-    let Target {
-        scheme,
-        authority,
-        path,
-    } = target::target(&method, line.target.slice(head), options.allow_absolute_url)?;
+    let Target { scheme, authority, path } =
+        target::target(&method, line.target.slice(head), options.allow_absolute_url)?;
     let mut fields = head::fields(head, lines, Some(options.underscores))?;
     let host = fields.host.take().map(target::host).transpose()?;
     let http_10 = line.minor_version == 0;
@@ -159,11 +137,7 @@ fn assemble(
     let upgrade = framing(&method, http_10, &mut fields, options)?;
     let tunnel = method == Method::CONNECT || upgrade.is_some();
     let fallback = || {
-        if http_10 {
-            options.default_host_for_http_10.clone()
-        } else {
-            None
-        }
+        if http_10 { options.default_host_for_http_10.clone() } else { None }
     };
     Ok(ParsedRequest {
         body: body_length(tunnel, &fields),
@@ -176,11 +150,7 @@ fn assemble(
             scheme: scheme.unwrap_or(options.scheme),
             authority: authority.or(host).or_else(fallback).unwrap_or_default(),
             path,
-            protocol: if http_10 {
-                Protocol::Http10
-            } else {
-                Protocol::Http11
-            },
+            protocol: if http_10 { Protocol::Http10 } else { Protocol::Http11 },
             upgrade,
             headers: fields.headers,
         },
@@ -211,9 +181,7 @@ fn framing(
     // A request with a body is served as what it is: where the body ends and the new protocol
     // begins must not be a matter of opinion. h2c is not offered.
     let has_body = fields.coding != Coding::None || fields.content_length.is_some_and(|n| n > 0);
-    let upgrade = fields
-        .upgrade_token()
-        .filter(|token| !http_10 && !has_body && !is_h2c(token));
+    let upgrade = fields.upgrade_token().filter(|token| !http_10 && !has_body && !is_h2c(token));
     if upgrade.is_some() {
         fields.headers.remove(&header::CONTENT_LENGTH);
     }

@@ -73,17 +73,11 @@ pub fn parse_response(
     parse(buf, asked, options).map_err(details::of_upstream)
 }
 
-fn parse(
-    buf: &mut BytesMut,
-    asked: Asked,
-    options: &ClientOptions,
-) -> Result<Option<ParsedResponse>, ProtocolError> {
+fn parse(buf: &mut BytesMut, asked: Asked, options: &ClientOptions) -> Result<Option<ParsedResponse>, ProtocolError> {
     let limit = options.max_head_bytes;
     let window = buf.get(..buf.len().min(limit)).unwrap_or_default();
     let (line, lines, head, head_bytes) = match attempt(window, options)? {
-        Attempt::Complete((line, lines, None), length) => {
-            (line, lines, buf.split_to(length).freeze(), length)
-        }
+        Attempt::Complete((line, lines, None), length) => (line, lines, buf.split_to(length).freeze(), length),
         Attempt::Complete((line, lines, Some(unfolded)), length) => {
             bytes::Buf::advance(buf, length);
             (line, lines, unfolded, length)
@@ -92,12 +86,7 @@ fn parse(
         Attempt::Partial => return Ok(None),
     };
     let fields = head::fields(&head, &lines, None)?;
-    assemble(&line, fields, asked, options).map(|response| {
-        Some(ParsedResponse {
-            head_bytes,
-            ..response
-        })
-    })
+    assemble(&line, fields, asked, options).map(|response| Some(ParsedResponse { head_bytes, ..response }))
 }
 
 struct StatusLine {
@@ -114,19 +103,16 @@ fn attempt(window: &[u8], options: &ClientOptions) -> Result<Attempt<Parts>, Pro
     if let Some(done) = with_slots(window, options.max_headers_count)? {
         return Ok(match done {
             Attempt::Partial => Attempt::Partial,
-            Attempt::Complete((line, lines), length) => {
-                Attempt::Complete((line, lines, None), length)
-            }
+            Attempt::Complete((line, lines), length) => Attempt::Complete((line, lines, None), length),
         });
     }
     let Some((unfolded, length)) = head::unfold(window)? else {
         return Ok(Attempt::Partial);
     };
     match with_slots(&unfolded, options.max_headers_count)? {
-        Some(Attempt::Complete((line, lines), _)) => Ok(Attempt::Complete(
-            (line, lines, Some(unfolded.freeze())),
-            length,
-        )),
+        Some(Attempt::Complete((line, lines), _)) => {
+            Ok(Attempt::Complete((line, lines, Some(unfolded.freeze())), length))
+        }
         _ => Err(details::CODEC_ERROR),
     }
 }
@@ -144,30 +130,17 @@ fn with_slots(window: &[u8], max: usize) -> Result<Found, ProtocolError> {
     }
 }
 
-fn locate<'b>(
-    window: &'b [u8],
-    slots: &mut [MaybeUninit<Header<'b>>],
-) -> Result<Found, ProtocolError> {
+fn locate<'b>(window: &'b [u8], slots: &mut [MaybeUninit<Header<'b>>]) -> Result<Found, ProtocolError> {
     let mut response = httparse::Response::new(&mut []);
-    let result = httparse::ParserConfig::default().parse_response_with_uninit_headers(
-        &mut response,
-        window,
-        slots,
-    );
+    let result = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, window, slots);
     let Some(status) = head::outcome(result, window)? else {
         return Ok(None);
     };
     let Status::Complete(length) = status else {
         return Ok(Some(Attempt::Partial));
     };
-    let line = StatusLine {
-        code: response.code.unwrap_or(0),
-        minor_version: response.version.unwrap_or(0),
-    };
-    Ok(Some(Attempt::Complete(
-        (line, head::lines_of(response.headers, window)),
-        length,
-    )))
+    let line = StatusLine { code: response.code.unwrap_or(0), minor_version: response.version.unwrap_or(0) };
+    Ok(Some(Attempt::Complete((line, head::lines_of(response.headers, window)), length)))
 }
 
 fn assemble(
@@ -188,21 +161,13 @@ fn assemble(
         head_bytes: 0,
         head: ResponseHead {
             status,
-            protocol: if http_10 {
-                Protocol::Http10
-            } else {
-                Protocol::Http11
-            },
+            protocol: if http_10 { Protocol::Http10 } else { Protocol::Http11 },
             headers: fields.headers,
         },
     })
 }
 
-fn body(
-    status: StatusCode,
-    fields: &mut Fields,
-    asked: Asked,
-) -> Result<ResponseBody, ProtocolError> {
+fn body(status: StatusCode, fields: &mut Fields, asked: Asked) -> Result<ResponseBody, ProtocolError> {
     if status.is_informational() || status == StatusCode::NO_CONTENT {
         without_body(fields)?;
         return match (status, asked) {

@@ -83,10 +83,7 @@ impl ServerConn {
     pub fn with_buffered(stream: Stream, options: Arc<ServerOptions>, buffered: BytesMut) -> Self {
         Self {
             wire: Wire::new(stream, buffered),
-            context: ResponseContext {
-                format: options.header_key_format,
-                ..ResponseContext::default()
-            },
+            context: ResponseContext { format: options.header_key_format, ..ResponseContext::default() },
             options,
             phase: Phase::Idle,
             scan: HeadScan::default(),
@@ -102,15 +99,10 @@ impl ServerConn {
     /// The next request. `None`: the client closed between requests. After
     /// [`StreamError::Protocol`] a response may be sent, as to a request; the connection closes
     /// after it. Cancel-safe: nothing is lost when it is not polled to the end.
-    pub fn poll_request(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<ParsedRequest>, StreamError>> {
+    pub fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<ParsedRequest>, StreamError>> {
         loop {
             head::skip_blank_lines(&mut self.wire.read);
-            if self
-                .scan
-                .worth_parsing(&self.wire.read, self.options.max_head_bytes)
+            if self.scan.worth_parsing(&self.wire.read, self.options.max_head_bytes)
                 && let Some(request) = self.parse().transpose()
             {
                 return Poll::Ready(request.map(Some).map_err(StreamError::from));
@@ -143,11 +135,7 @@ impl ServerConn {
                     self.counters.requests_rejected_with_underscores_in_headers += 1;
                 }
                 let received = before as u64;
-                self.bytes = WireBytes {
-                    header_received: received,
-                    received,
-                    ..WireBytes::default()
-                };
+                self.bytes = WireBytes { header_received: received, received, ..WireBytes::default() };
                 self.give_up_head();
                 Err(self.fail(error))
             }
@@ -158,21 +146,13 @@ impl ServerConn {
     fn give_up_head(&mut self) {
         self.phase = Phase::Received;
         self.body = BodyReader::Done;
-        self.context = ResponseContext {
-            close: true,
-            format: self.context.format,
-            ..ResponseContext::default()
-        };
+        self.context = ResponseContext { close: true, format: self.context.format, ..ResponseContext::default() };
     }
 
     fn begin(&mut self, request: &ParsedRequest) {
         let head = &request.head;
         let received = request.head_bytes as u64;
-        self.bytes = WireBytes {
-            header_received: received,
-            received,
-            ..WireBytes::default()
-        };
+        self.bytes = WireBytes { header_received: received, received, ..WireBytes::default() };
         self.counters.dropped_headers_with_underscores += request.dropped_underscores;
         self.body = BodyReader::of_request(request.body, request.is_tunnel());
         self.context = ResponseContext {
@@ -254,10 +234,7 @@ impl ServerConn {
 
     fn rules(&self) -> BodyRules {
         BodyRules {
-            trailers: TrailerLimits {
-                bytes: self.options.max_head_bytes,
-                count: self.options.max_headers_count,
-            },
+            trailers: TrailerLimits { bytes: self.options.max_head_bytes, count: self.options.max_headers_count },
             keep_trailers: self.options.enable_trailers,
         }
     }
@@ -318,10 +295,7 @@ impl Exchange for ServerConn {
     fn send_trailers(&mut self, trailers: &Headers) {
         if self.phase == Phase::Responding {
             let keep = self.options.enable_trailers;
-            self.queue(|c| {
-                c.writer
-                    .trailers(&mut c.wire.out, trailers, keep, c.context.format)
-            });
+            self.queue(|c| c.writer.trailers(&mut c.wire.out, trailers, keep, c.context.format));
         }
     }
 
@@ -355,11 +329,7 @@ impl Exchange for ServerConn {
             BodyReader::Done | BodyReader::UntilClose | BodyReader::Tunnel => false,
         };
         let gone = missing || !(self.options.half_close || self.body.is_tunnel());
-        if gone {
-            Poll::Ready(unexpected_eof())
-        } else {
-            Poll::Pending
-        }
+        if gone { Poll::Ready(unexpected_eof()) } else { Poll::Pending }
     }
 
     fn reset(&mut self, _: ResetReason) {
@@ -381,8 +351,7 @@ impl ServerExchange for ServerConn {
         // HTTP/1.0 knows no 1xx (RFC 9110 section 15.2).
         if self.phase == Phase::Received && !self.context.http_10 && self.failed.is_none() {
             let format = self.context.format;
-            let ((), added) =
-                self.queue(|c| encode::informational(c.wire.out.tail(), status, headers, format));
+            let ((), added) = self.queue(|c| encode::informational(c.wire.out.tail(), status, headers, format));
             self.bytes.header_sent += added;
         }
     }
@@ -396,8 +365,7 @@ impl ServerExchange for ServerConn {
         }
         self.phase = Phase::Responding;
         self.context.close |= self.draining || !self.is_request_complete();
-        let (body, added) =
-            self.queue(|c| encode::response_head(c.wire.out.tail(), head, end, &c.context));
+        let (body, added) = self.queue(|c| encode::response_head(c.wire.out.tail(), head, end, &c.context));
         self.bytes.header_sent += added;
         self.context.close |= body == encode::OutgoingBody::UntilClose;
         self.writer = BodyWriter::start(body, end && body != encode::OutgoingBody::Tunnel);

@@ -23,11 +23,7 @@ pub(super) struct Target {
 }
 
 /// Splits the target of the request line.
-pub(super) fn target(
-    method: &Method,
-    target: Bytes,
-    allow_absolute_url: bool,
-) -> Result<Target, ProtocolError> {
+pub(super) fn target(method: &Method, target: Bytes, allow_absolute_url: bool) -> Result<Target, ProtocolError> {
     if !target.iter().all(u8::is_ascii_graphic) {
         return Err(details::CODEC_ERROR);
     }
@@ -37,11 +33,7 @@ pub(super) fn target(
     let origin_form = target.first() == Some(&b'/');
     let asterisk_form = *method == Method::OPTIONS && target.as_ref() == b"*";
     if origin_form || asterisk_form {
-        return Ok(Target {
-            scheme: None,
-            authority: None,
-            path: text(target)?,
-        });
+        return Ok(Target { scheme: None, authority: None, path: text(target)? });
     }
     if !allow_absolute_url {
         return Err(details::CODEC_ERROR);
@@ -55,11 +47,7 @@ fn authority_form(target: Bytes) -> Result<Target, ProtocolError> {
     if !has_port || !is_authority(&target) {
         return Err(details::INVALID_URL);
     }
-    Ok(Target {
-        scheme: None,
-        authority: Some(text(target)?),
-        path: Text::default(),
-    })
+    Ok(Target { scheme: None, authority: Some(text(target)?), path: Text::default() })
 }
 
 fn absolute_form(method: &Method, target: &Bytes) -> Result<Target, ProtocolError> {
@@ -69,10 +57,7 @@ fn absolute_form(method: &Method, target: &Bytes) -> Result<Target, ProtocolErro
         return Err(details::CODEC_ERROR);
     }
     let rest = target.slice(colon + 3..);
-    let end = rest
-        .iter()
-        .position(|b| matches!(b, b'/' | b'?' | b'#'))
-        .unwrap_or(rest.len());
+    let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
     let authority = rest.slice(..end);
     if authority.is_empty() || !is_authority(&authority) {
         return Err(details::INVALID_URL);
@@ -87,11 +72,7 @@ fn absolute_form(method: &Method, target: &Bytes) -> Result<Target, ProtocolErro
         path if path.first() == Some(&b'/') => path,
         path => rooted(&path),
     };
-    Ok(Target {
-        scheme: Some(scheme),
-        authority: Some(text(authority)?),
-        path: text(path)?,
-    })
+    Ok(Target { scheme: Some(scheme), authority: Some(text(authority)?), path: text(path)? })
 }
 
 /// `?query` of `http://host?query` belongs to the path `/`.
@@ -119,9 +100,9 @@ fn is_authority(bytes: &[u8]) -> bool {
             };
             let literal = rest.get(..close).unwrap_or_default();
             if literal.is_empty()
-                || !literal.iter().all(|b| {
-                    b.is_ascii_hexdigit() || b":.%-_~vV".contains(b) || b.is_ascii_alphanumeric()
-                })
+                || !literal
+                    .iter()
+                    .all(|b| b.is_ascii_hexdigit() || b":.%-_~vV".contains(b) || b.is_ascii_alphanumeric())
             {
                 return false;
             }
@@ -134,10 +115,7 @@ fn is_authority(bytes: &[u8]) -> bool {
         None => {
             let mut parts = bytes.splitn(2, |b| *b == b':');
             let name = parts.next().unwrap_or_default();
-            if !name
-                .iter()
-                .all(|b| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(b))
-            {
+            if !name.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(b)) {
                 return false;
             }
             match parts.next() {
@@ -152,8 +130,7 @@ fn is_authority(bytes: &[u8]) -> bool {
 fn is_port(bytes: &[u8]) -> bool {
     !bytes.is_empty()
         && bytes.len() <= 5
-        && std::str::from_utf8(bytes)
-            .is_ok_and(|t| t.bytes().all(|b| b.is_ascii_digit()) && t.parse::<u16>().is_ok())
+        && std::str::from_utf8(bytes).is_ok_and(|t| t.bytes().all(|b| b.is_ascii_digit()) && t.parse::<u16>().is_ok())
 }
 
 fn text(bytes: Bytes) -> Result<Text, ProtocolError> {

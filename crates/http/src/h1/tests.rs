@@ -22,26 +22,17 @@ use crate::{ProtocolError, StreamError};
 
 /// Headers as lines, to compare at a glance.
 fn lines(headers: &Headers) -> Vec<String> {
-    headers
-        .iter()
-        .map(|(n, v)| format!("{n}: {}", String::from_utf8_lossy(v.as_bytes())))
-        .collect()
+    headers.iter().map(|(n, v)| format!("{n}: {}", String::from_utf8_lossy(v.as_bytes()))).collect()
 }
 
 fn server_pair(options: ServerOptions) -> (ServerConn, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    (
-        ServerConn::new(Stream::Unix(ours), Arc::new(options)),
-        theirs,
-    )
+    (ServerConn::new(Stream::Unix(ours), Arc::new(options)), theirs)
 }
 
 fn client_pair(options: ClientOptions) -> (ClientConn, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    (
-        ClientConn::new(Stream::Unix(ours), Arc::new(options)),
-        theirs,
-    )
+    (ClientConn::new(Stream::Unix(ours), Arc::new(options)), theirs)
 }
 
 /// Reads exactly as many bytes as `expected` has, and compares.

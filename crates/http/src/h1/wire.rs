@@ -75,9 +75,7 @@ impl Wire {
     pub(super) fn expect(&mut self, bytes: u64) {
         let missing = bytes.saturating_sub(self.read.len() as u64);
         if missing > HEAD_BUFFER as u64 {
-            let size = usize::try_from(missing)
-                .unwrap_or(BODY_BUFFER)
-                .min(BODY_BUFFER);
+            let size = usize::try_from(missing).unwrap_or(BODY_BUFFER).min(BODY_BUFFER);
             self.read_size = self.read_size.max(size);
         }
     }

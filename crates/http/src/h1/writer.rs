@@ -21,11 +21,7 @@ pub(super) struct BodyWriter {
 
 impl BodyWriter {
     pub(super) fn start(body: OutgoingBody, end: bool) -> Self {
-        let mut writer = Self {
-            body,
-            ended: false,
-            cut: false,
-        };
+        let mut writer = Self { body, ended: false, cut: false };
         if end || body == OutgoingBody::Done {
             writer.finish();
         }
@@ -53,13 +49,7 @@ impl BodyWriter {
     }
 
     /// Queues a piece.
-    pub(super) fn data(
-        &mut self,
-        out: &mut Outbox,
-        data: Bytes,
-        end: bool,
-        format: HeaderKeyFormat,
-    ) {
+    pub(super) fn data(&mut self, out: &mut Outbox, data: Bytes, end: bool, format: HeaderKeyFormat) {
         if self.ended {
             return;
         }
@@ -88,13 +78,7 @@ impl BodyWriter {
     }
 
     /// Queues trailers, or just the end when the framing has no place for them or `keep` is not.
-    pub(super) fn trailers(
-        &mut self,
-        out: &mut Outbox,
-        trailers: &Headers,
-        keep: bool,
-        format: HeaderKeyFormat,
-    ) {
+    pub(super) fn trailers(&mut self, out: &mut Outbox, trailers: &Headers, keep: bool, format: HeaderKeyFormat) {
         if self.ended {
             return;
         }

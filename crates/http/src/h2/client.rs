@@ -53,9 +53,8 @@ pub fn connect(
     let wire = Wire::new(stream, Bytes::new(), meter, options.buffer_limit);
     let link = Rc::new(Link { role: Role::Client, wire: wire.clone(), counters, headers: options.headers });
     let (send, mut connection) = handshake(options, GatherIo(wire))?;
-    let keepalive = options
-        .keepalive
-        .and_then(|options| connection.ping_pong().map(|pings| Keepalive::new(options, pings)));
+    let keepalive =
+        options.keepalive.and_then(|options| connection.ping_pong().map(|pings| Keepalive::new(options, pings)));
     let limit = usize::try_from(options.max_concurrent_streams).unwrap_or(usize::MAX);
     let state = Rc::new(Shared { limit, ..Shared::default() });
     let handle = ClientConnection { send, link: link.clone(), state: state.clone() };
@@ -290,10 +289,7 @@ impl ClientStream {
         self.halves.is_sending()
     }
 
-    fn poll_response(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(ResponseHead, bool), StreamError>> {
+    fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Result<(ResponseHead, bool), StreamError>> {
         let Some(response) = &mut self.response else {
             return Poll::Ready(Err(self.failed.take().unwrap_or(StreamError::LocalReset)));
         };

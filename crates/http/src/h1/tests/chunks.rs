@@ -7,13 +7,7 @@ use super::super::body::{BodyReader, BodyRules};
 use super::super::chunked::TrailerLimits;
 use super::lines;
 
-const RULES: BodyRules = BodyRules {
-    trailers: TrailerLimits {
-        bytes: 1024,
-        count: 4,
-    },
-    keep_trailers: true,
-};
+const RULES: BodyRules = BodyRules { trailers: TrailerLimits { bytes: 1024, count: 4 }, keep_trailers: true };
 
 /// Body, trailers and leftover.
 type Whole = (String, Vec<String>, String);
@@ -26,54 +20,26 @@ fn chunked(text: &str) -> Result<Option<Whole>, &'static str> {
     while !reader.is_done() {
         match reader.decode(&mut buf, RULES).map_err(|e| e.details)? {
             None => return Ok(None),
-            Some(nuncio_api::Frame::Data { data, .. }) => {
-                body.push_str(std::str::from_utf8(&data).unwrap())
-            }
+            Some(nuncio_api::Frame::Data { data, .. }) => body.push_str(std::str::from_utf8(&data).unwrap()),
             Some(nuncio_api::Frame::Trailers(t)) => trailers = lines(&t),
         }
     }
-    Ok(Some((
-        body,
-        trailers,
-        String::from_utf8_lossy(&buf).into_owned(),
-    )))
+    Ok(Some((body, trailers, String::from_utf8_lossy(&buf).into_owned())))
 }
 
 #[test]
 fn chunks_are_joined() {
     let whole = |body: &str, trailers: &[&str], left: &str| {
-        Ok(Some((
-            body.to_owned(),
-            trailers.iter().map(|t| (*t).to_owned()).collect(),
-            left.to_owned(),
-        )))
+        Ok(Some((body.to_owned(), trailers.iter().map(|t| (*t).to_owned()).collect(), left.to_owned())))
     };
     assert_eq!(chunked("3\r\nabc\r\n0\r\n\r\n"), whole("abc", &[], ""));
     assert_eq!(chunked("0\r\n\r\nGET"), whole("", &[], "GET"));
-    assert_eq!(
-        chunked("3;a=b;c=\"d\"\r\nabc\r\n00A  \r\n0123456789\r\n000\r\n\r\n"),
-        whole("abc0123456789", &[], "")
-    );
-    assert_eq!(
-        chunked("1\r\na\r\n0\r\nX-T: v\r\nHost: z\r\nContent-Length: 4\r\n\r\n"),
-        whole("a", &["x-t: v"], "")
-    );
-    assert_eq!(
-        chunked("1\r\na\r\n0\r\nHost: z\r\n\r\nrest"),
-        whole("a", &[], "rest")
-    );
-    for cut in [
-        "",
-        "3",
-        "3\r",
-        "3\r\n",
-        "3\r\nab",
-        "3\r\nabc",
-        "3\r\nabc\r",
-        "3\r\nabc\r\n0\r\n",
-        "0\r\n\r",
-        "0\r\nx: 1\r\n",
-    ] {
+    assert_eq!(chunked("3;a=b;c=\"d\"\r\nabc\r\n00A  \r\n0123456789\r\n000\r\n\r\n"), whole("abc0123456789", &[], ""));
+    assert_eq!(chunked("1\r\na\r\n0\r\nX-T: v\r\nHost: z\r\nContent-Length: 4\r\n\r\n"), whole("a", &["x-t: v"], ""));
+    assert_eq!(chunked("1\r\na\r\n0\r\nHost: z\r\n\r\nrest"), whole("a", &[], "rest"));
+    for cut in
+        ["", "3", "3\r", "3\r\n", "3\r\nab", "3\r\nabc", "3\r\nabc\r", "3\r\nabc\r\n0\r\n", "0\r\n\r", "0\r\nx: 1\r\n"]
+    {
         assert_eq!(chunked(cut), Ok(None), "{cut:?}");
     }
 }
@@ -113,12 +79,6 @@ fn chunk_lines_extensions_and_trailers_are_limited() {
     let extended = format!("1;{}\r\na\r\n", "a".repeat(3000));
     assert_eq!(chunked(&extended), Ok(None));
     assert!(chunked(&extended.repeat(6)).is_err());
-    assert_eq!(
-        chunked("0\r\na: 1\r\nb: 1\r\nc: 1\r\nd: 1\r\ne: 1\r\n\r\n"),
-        Err("http1.too_many_headers")
-    );
-    assert_eq!(
-        chunked(&format!("0\r\na: {}", "b".repeat(2000))),
-        Err("http1.headers_too_large")
-    );
+    assert_eq!(chunked("0\r\na: 1\r\nb: 1\r\nc: 1\r\nd: 1\r\ne: 1\r\n\r\n"), Err("http1.too_many_headers"));
+    assert_eq!(chunked(&format!("0\r\na: {}", "b".repeat(2000))), Err("http1.headers_too_large"));
 }

@@ -13,9 +13,7 @@ fn parse_with(text: &str, options: &ServerOptions) -> Result<Option<ParsedReques
 }
 
 fn parse(text: &str) -> ParsedRequest {
-    parse_with(text, &ServerOptions::default())
-        .unwrap()
-        .unwrap()
+    parse_with(text, &ServerOptions::default()).unwrap().unwrap()
 }
 
 fn refused(text: &str) -> (u16, &'static str) {
@@ -42,18 +40,13 @@ const INVALID_URL: (u16, &str) = (400, "http1.invalid_url");
 
 #[test]
 fn a_request_keeps_its_headers_in_order_without_host() {
-    let r = parse(
-        "GET /a?b=c HTTP/1.1\r\nUser-Agent: t\r\nHost: h.example:80\r\nX-A: 1\r\nx-b:\r\nX-A: 2 \t\r\n\r\n",
-    );
+    let r = parse("GET /a?b=c HTTP/1.1\r\nUser-Agent: t\r\nHost: h.example:80\r\nX-A: 1\r\nx-b:\r\nX-A: 2 \t\r\n\r\n");
     assert_eq!(r.head.method, http::Method::GET);
     assert_eq!(r.head.path, "/a?b=c");
     assert_eq!(r.head.authority, "h.example:80");
     assert_eq!(r.head.scheme, Scheme::Http);
     assert_eq!(r.head.protocol, Protocol::Http11);
-    assert_eq!(
-        lines(&r.head.headers),
-        ["user-agent: t", "x-a: 1", "x-b: ", "x-a: 2"]
-    );
+    assert_eq!(lines(&r.head.headers), ["user-agent: t", "x-a: 1", "x-b: ", "x-a: 2"]);
     assert_eq!(r.body, BodyLength::Empty);
     assert!(r.keep_alive && !r.expect_continue && !r.is_tunnel());
 }
@@ -62,19 +55,9 @@ fn a_request_keeps_its_headers_in_order_without_host() {
 fn values_are_slices_of_the_head_that_arrived() {
     let mut buf = BytesMut::from("GET /some/path HTTP/1.1\r\nHost: a\r\nx: value\r\n\r\nrest");
     let range = buf.as_ptr_range();
-    let r = parse_request(&mut buf, &ServerOptions::default())
-        .unwrap()
-        .unwrap();
-    let value = r
-        .head
-        .headers
-        .get_str(&http::HeaderName::from_static("x"))
-        .unwrap();
-    for piece in [
-        value.as_bytes(),
-        r.head.path.as_bytes(),
-        r.head.authority.as_bytes(),
-    ] {
+    let r = parse_request(&mut buf, &ServerOptions::default()).unwrap().unwrap();
+    let value = r.head.headers.get_str(&http::HeaderName::from_static("x")).unwrap();
+    for piece in [value.as_bytes(), r.head.path.as_bytes(), r.head.authority.as_bytes()] {
         assert!(range.contains(&piece.as_ptr()));
     }
     assert_eq!(&buf[..], b"rest");
@@ -82,31 +65,15 @@ fn values_are_slices_of_the_head_that_arrived() {
 
 #[test]
 fn an_incomplete_head_is_left_alone() {
-    for text in [
-        "",
-        "\r\n",
-        "G",
-        "GET / HTTP/1.1\r\n",
-        "GET / HTTP/1.1\r\nHost: a\r\n",
-    ] {
+    for text in ["", "\r\n", "G", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: a\r\n"] {
         let mut buf = BytesMut::from(text);
-        assert!(
-            parse_request(&mut buf, &ServerOptions::default())
-                .unwrap()
-                .is_none(),
-            "{text:?}"
-        );
+        assert!(parse_request(&mut buf, &ServerOptions::default()).unwrap().is_none(), "{text:?}");
     }
 }
 
 #[test]
 fn empty_lines_before_a_request_are_skipped() {
-    assert_eq!(
-        parse("\r\n\n\r\nGET /x HTTP/1.1\r\nHost: a\r\n\r\n")
-            .head
-            .path,
-        "/x"
-    );
+    assert_eq!(parse("\r\n\n\r\nGET /x HTTP/1.1\r\nHost: a\r\n\r\n").head.path, "/x");
 }
 
 #[test]
@@ -125,18 +92,11 @@ fn folded_lines_are_joined_with_one_space() {
         ("x: a\n b\n", "x: a b"),
     ];
     for (folded, joined) in cases {
-        assert_eq!(
-            lines(&parse(&get(folded)).head.headers),
-            [joined],
-            "{folded:?}"
-        );
+        assert_eq!(lines(&parse(&get(folded)).head.headers), [joined], "{folded:?}");
     }
     let r = parse(&post("Transfer-Encoding:\r\n chunked\r\n"));
     assert_eq!(r.body, BodyLength::Unknown);
-    assert_eq!(
-        refused("GET /x HTTP/1.1\r\n x: 1\r\nHost: a\r\n\r\n"),
-        CODEC_ERROR
-    );
+    assert_eq!(refused("GET /x HTTP/1.1\r\n x: 1\r\nHost: a\r\n\r\n"), CODEC_ERROR);
     assert_eq!(refused(&get("x: a\r\n b\0\r\n")), INVALID_CHARACTERS);
 }
 
@@ -162,73 +122,34 @@ fn broken_start_lines_are_refused() {
         "M-SEARCH / HTTP/1.1",
         "GET ://a/ HTTP/1.1",
     ] {
-        assert_eq!(
-            refused(&format!("{line}\r\nHost: a\r\n\r\n")),
-            CODEC_ERROR,
-            "{line:?}"
-        );
+        assert_eq!(refused(&format!("{line}\r\nHost: a\r\n\r\n")), CODEC_ERROR, "{line:?}");
     }
 }
 
 #[test]
 fn broken_header_lines_are_refused() {
-    for line in [
-        "Bad Header: 1",
-        "Host : a",
-        ": b",
-        "foo",
-        "fo(o: 1",
-        "x\0: 1",
-    ] {
-        assert_eq!(
-            refused(&get(&format!("{line}\r\n"))),
-            CODEC_ERROR,
-            "{line:?}"
-        );
+    for line in ["Bad Header: 1", "Host : a", ": b", "foo", "fo(o: 1", "x\0: 1"] {
+        assert_eq!(refused(&get(&format!("{line}\r\n"))), CODEC_ERROR, "{line:?}");
     }
-    for line in [
-        "x: a\0b",
-        "x: a\u{1}b",
-        "x: a\u{7f}b",
-        "x: a\rb",
-        "x: a\r\r",
-    ] {
-        assert_eq!(
-            refused(&get(&format!("{line}\r\n"))),
-            INVALID_CHARACTERS,
-            "{line:?}"
-        );
+    for line in ["x: a\0b", "x: a\u{1}b", "x: a\u{7f}b", "x: a\rb", "x: a\r\r"] {
+        assert_eq!(refused(&get(&format!("{line}\r\n"))), INVALID_CHARACTERS, "{line:?}");
     }
     assert_eq!(parse(&get("x: a\tb\u{e9}\r\n")).head.headers.len(), 1);
 }
 
 #[test]
 fn garbage_is_refused_before_it_ends() {
-    let error = parse_request(
-        &mut BytesMut::from(&b"\x16\x03\x01\x02"[..]),
-        &ServerOptions::default(),
-    );
+    let error = parse_request(&mut BytesMut::from(&b"\x16\x03\x01\x02"[..]), &ServerOptions::default());
     assert_eq!(error.unwrap_err().details, "http1.codec_error");
 }
 
 #[test]
 fn methods_that_envoy_knows_pass_and_others_with_leave() {
     for method in ["PURGE", "MSEARCH", "PROPFIND", "UNSUBSCRIBE", "QUERY"] {
-        assert_eq!(
-            parse(&format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n"))
-                .head
-                .method
-                .as_str(),
-            method
-        );
+        assert_eq!(parse(&format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n")).head.method.as_str(), method);
     }
-    let options = ServerOptions {
-        allow_custom_methods: true,
-        ..ServerOptions::default()
-    };
-    let r = parse_with("FOO / HTTP/1.1\r\nHost: a\r\n\r\n", &options)
-        .unwrap()
-        .unwrap();
+    let options = ServerOptions { allow_custom_methods: true, ..ServerOptions::default() };
+    let r = parse_with("FOO / HTTP/1.1\r\nHost: a\r\n\r\n", &options).unwrap().unwrap();
     assert_eq!(r.head.method.as_str(), "FOO");
 }
 
@@ -243,66 +164,28 @@ fn an_absolute_target_wins_over_host() {
     ];
     for (target, scheme, authority, path) in cases {
         let r = parse(&format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n"));
-        assert_eq!(
-            (r.head.scheme, &*r.head.authority, &*r.head.path),
-            (scheme, authority, path)
-        );
+        assert_eq!((r.head.scheme, &*r.head.authority, &*r.head.path), (scheme, authority, path));
     }
-    for target in [
-        "http:///x",
-        "http://u@b/x",
-        "http://b:99999/x",
-        "http://b:x/",
-        "http://a,b/",
-        "http://[::1/",
-    ] {
-        assert_eq!(
-            refused(&format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n")),
-            INVALID_URL,
-            "{target}"
-        );
+    for target in ["http:///x", "http://u@b/x", "http://b:99999/x", "http://b:x/", "http://a,b/", "http://[::1/"] {
+        assert_eq!(refused(&format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n")), INVALID_URL, "{target}");
     }
-    assert_eq!(
-        refused("GET ftp://b/ HTTP/1.1\r\nHost: h\r\n\r\n"),
-        (400, "http1.invalid_scheme")
-    );
-    let options = ServerOptions {
-        allow_absolute_url: false,
-        ..ServerOptions::default()
-    };
-    assert_eq!(
-        refused_with("GET http://b/ HTTP/1.1\r\nHost: h\r\n\r\n", &options),
-        CODEC_ERROR
-    );
+    assert_eq!(refused("GET ftp://b/ HTTP/1.1\r\nHost: h\r\n\r\n"), (400, "http1.invalid_scheme"));
+    let options = ServerOptions { allow_absolute_url: false, ..ServerOptions::default() };
+    assert_eq!(refused_with("GET http://b/ HTTP/1.1\r\nHost: h\r\n\r\n", &options), CODEC_ERROR);
 }
 
 #[test]
 fn asterisk_and_authority_form() {
-    assert_eq!(
-        parse("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").head.path,
-        "*"
-    );
-    assert_eq!(
-        parse("OPTIONS http://b HTTP/1.1\r\nHost: a\r\n\r\n")
-            .head
-            .path,
-        "*"
-    );
+    assert_eq!(parse("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").head.path, "*");
+    assert_eq!(parse("OPTIONS http://b HTTP/1.1\r\nHost: a\r\n\r\n").head.path, "*");
     let r = parse("CONNECT a:80 HTTP/1.1\r\nHost: other\r\n\r\n");
     assert_eq!((&*r.head.authority, &*r.head.path), ("a:80", ""));
     assert!(r.is_tunnel());
     assert_eq!(r.body, BodyLength::Unknown);
     for target in ["a", "/a", "a:", "http://a:80", "a:80/x", ":80x"] {
-        assert_eq!(
-            refused(&format!("CONNECT {target} HTTP/1.1\r\nHost: a\r\n\r\n")),
-            INVALID_URL,
-            "{target}"
-        );
+        assert_eq!(refused(&format!("CONNECT {target} HTTP/1.1\r\nHost: a\r\n\r\n")), INVALID_URL, "{target}");
     }
-    assert_eq!(
-        refused("CONNECT a:1 HTTP/1.1\r\nContent-Length: 3\r\n\r\n"),
-        (400, "http1.body_disallowed")
-    );
+    assert_eq!(refused("CONNECT a:1 HTTP/1.1\r\nContent-Length: 3\r\n\r\n"), (400, "http1.body_disallowed"));
     assert_eq!(
         refused("CONNECT a:1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"),
         (501, "http1.invalid_transfer_encoding")
@@ -316,64 +199,22 @@ fn host_is_one_host() {
     assert_eq!(parse(&host("Host:\r\n")).head.authority, "");
     assert_eq!(parse(&host("Host: a\r\nHost: a\r\n")).head.authority, "a");
     assert_eq!(refused(&host("Host: a\r\nHost: b\r\n")), CODEC_ERROR);
-    for value in [
-        "a b", "a/b", "u@b", "a,b", "a:b", "a#", "a?b", "a\\b", "\u{e9}", "[a",
-    ] {
-        assert_eq!(
-            refused(&host(&format!("Host: {value}\r\n"))),
-            (400, "http.invalid_authority"),
-            "{value}"
-        );
+    for value in ["a b", "a/b", "u@b", "a,b", "a:b", "a#", "a?b", "a\\b", "\u{e9}", "[a"] {
+        assert_eq!(refused(&host(&format!("Host: {value}\r\n"))), (400, "http.invalid_authority"), "{value}");
     }
-    for value in [
-        "a_b.example",
-        "xn--a.example:8080",
-        "[2001:db8::1]:443",
-        "1.2.3.4",
-        "a.",
-    ] {
-        assert_eq!(
-            parse(&host(&format!("Host: {value}\r\n"))).head.authority,
-            value
-        );
+    for value in ["a_b.example", "xn--a.example:8080", "[2001:db8::1]:443", "1.2.3.4", "a."] {
+        assert_eq!(parse(&host(&format!("Host: {value}\r\n"))).head.authority, value);
     }
 }
 
 #[test]
 fn content_length_is_digits_and_there_once() {
-    assert_eq!(
-        parse(&post("Content-Length: 4\r\n")).body,
-        BodyLength::Known(4)
-    );
-    assert_eq!(
-        parse(&post("Content-Length: 002\r\n")).body,
-        BodyLength::Known(2)
-    );
-    assert_eq!(
-        parse(&post("Content-Length: 0\r\n")).body,
-        BodyLength::Empty
-    );
-    assert_eq!(
-        parse(&post("Content-Length: 18446744073709551615\r\n")).body,
-        BodyLength::Known(u64::MAX)
-    );
-    for value in [
-        "-4",
-        "+4",
-        "4, 4",
-        "4 4",
-        "",
-        "0x2",
-        "4a",
-        "18446744073709551616",
-        "4.0",
-        "\u{b2}",
-    ] {
-        assert_eq!(
-            refused(&post(&format!("Content-Length: {value}\r\n"))),
-            CODEC_ERROR,
-            "{value}"
-        );
+    assert_eq!(parse(&post("Content-Length: 4\r\n")).body, BodyLength::Known(4));
+    assert_eq!(parse(&post("Content-Length: 002\r\n")).body, BodyLength::Known(2));
+    assert_eq!(parse(&post("Content-Length: 0\r\n")).body, BodyLength::Empty);
+    assert_eq!(parse(&post("Content-Length: 18446744073709551615\r\n")).body, BodyLength::Known(u64::MAX));
+    for value in ["-4", "+4", "4, 4", "4 4", "", "0x2", "4a", "18446744073709551616", "4.0", "\u{b2}"] {
+        assert_eq!(refused(&post(&format!("Content-Length: {value}\r\n"))), CODEC_ERROR, "{value}");
     }
     for second in ["4", "5"] {
         let lines = format!("Content-Length: 4\r\nContent-Length: {second}\r\n");
@@ -383,10 +224,7 @@ fn content_length_is_digits_and_there_once() {
 
 #[test]
 fn only_a_single_chunked_coding_is_taken() {
-    assert_eq!(
-        parse(&post("Transfer-Encoding: CHUNKED\r\n")).body,
-        BodyLength::Unknown
-    );
+    assert_eq!(parse(&post("Transfer-Encoding: CHUNKED\r\n")).body, BodyLength::Unknown);
     for lines in [
         "Transfer-Encoding: gzip, chunked\r\n",
         "Transfer-Encoding: identity\r\n",
@@ -398,11 +236,8 @@ fn only_a_single_chunked_coding_is_taken() {
         "Transfer-Encoding: \u{b}chunked\r\n",
     ] {
         let (status, details) = refused(&post(lines));
-        let expected = if lines.contains('\u{b}') {
-            INVALID_CHARACTERS
-        } else {
-            (501, "http1.invalid_transfer_encoding")
-        };
+        let expected =
+            if lines.contains('\u{b}') { INVALID_CHARACTERS } else { (501, "http1.invalid_transfer_encoding") };
         assert_eq!((status, details), expected, "{lines:?}");
     }
 }
@@ -410,14 +245,8 @@ fn only_a_single_chunked_coding_is_taken() {
 #[test]
 fn content_length_beside_chunked_is_refused_or_dropped() {
     let both = post("Content-Length: 4\r\nTransfer-Encoding: chunked\r\n");
-    assert_eq!(
-        refused(&both),
-        (400, "http1.content_length_and_chunked_not_allowed")
-    );
-    let options = ServerOptions {
-        allow_chunked_length: true,
-        ..ServerOptions::default()
-    };
+    assert_eq!(refused(&both), (400, "http1.content_length_and_chunked_not_allowed"));
+    let options = ServerOptions { allow_chunked_length: true, ..ServerOptions::default() };
     let r = parse_with(&both, &options).unwrap().unwrap();
     assert_eq!(r.body, BodyLength::Unknown);
     assert!(!r.keep_alive);
@@ -434,22 +263,11 @@ fn http_10_needs_leave_and_asks_for_keep_alive() {
         ..ServerOptions::default()
     };
     let r = parse_with(text, &options).unwrap().unwrap();
-    assert_eq!(
-        (r.head.protocol, &*r.head.authority, r.keep_alive),
-        (Protocol::Http10, "default", false)
-    );
-    let r = parse_with(
-        "GET /x HTTP/1.0\r\nHost: a\r\nConnection: Keep-Alive\r\n\r\n",
-        &options,
-    )
-    .unwrap()
-    .unwrap();
+    assert_eq!((r.head.protocol, &*r.head.authority, r.keep_alive), (Protocol::Http10, "default", false));
+    let r = parse_with("GET /x HTTP/1.0\r\nHost: a\r\nConnection: Keep-Alive\r\n\r\n", &options).unwrap().unwrap();
     assert_eq!((&*r.head.authority, r.keep_alive), ("a", true));
     let chunked = "POST /x HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
-    assert_eq!(
-        refused_with(chunked, &options),
-        (400, "http1.transfer_encoding_not_allowed")
-    );
+    assert_eq!(refused_with(chunked, &options), (400, "http1.transfer_encoding_not_allowed"));
 }
 
 #[test]
@@ -457,59 +275,31 @@ fn connection_decides_on_keep_alive_and_drops_what_it_nominates() {
     assert!(!parse(&get("Connection: Close\r\n")).keep_alive);
     assert!(!parse(&get("Connection: x-foo\r\nConnection: a, close\r\n")).keep_alive);
     assert!(!parse(&get("Proxy-Connection: close\r\n")).keep_alive);
-    let r = parse(&get(
-        "Connection: X-Foo, te\r\nx-foo: 1\r\nTE: trailers\r\nx-bar: 2\r\n",
-    ));
-    assert_eq!(
-        lines(&r.head.headers),
-        ["connection: X-Foo, te", "te: trailers", "x-bar: 2"]
-    );
+    let r = parse(&get("Connection: X-Foo, te\r\nx-foo: 1\r\nTE: trailers\r\nx-bar: 2\r\n"));
+    assert_eq!(lines(&r.head.headers), ["connection: X-Foo, te", "te: trailers", "x-bar: 2"]);
     let r = parse(&post("Connection: content-length\r\nContent-Length: 2\r\n"));
     assert_eq!(r.body, BodyLength::Known(2));
     assert!(!r.head.headers.contains(&http::header::CONTENT_LENGTH));
     let eleven: Vec<String> = (0..11).map(|i| format!("x{i}")).collect();
-    for value in [
-        "x-forwarded-for",
-        "Host",
-        "X-Forwarded-Proto",
-        &eleven.join(","),
-    ] {
+    for value in ["x-forwarded-for", "Host", "X-Forwarded-Proto", &eleven.join(",")] {
         let refusal = refused(&get(&format!("Connection: {value}\r\n")));
-        assert_eq!(
-            refusal,
-            (400, "http1.connection_header_rejected"),
-            "{value}"
-        );
+        assert_eq!(refusal, (400, "http1.connection_header_rejected"), "{value}");
     }
 }
 
 #[test]
 fn an_upgrade_needs_both_headers_http_11_and_no_body() {
-    let r = parse(&get(
-        "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n",
-    ));
+    let r = parse(&get("Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n"));
     assert_eq!(r.head.upgrade.as_deref(), Some("websocket"));
     assert!(r.is_tunnel() && r.body == BodyLength::Unknown);
     assert!(!r.head.headers.contains(&http::header::CONTENT_LENGTH));
     assert!(!parse(&get("Upgrade: foo\r\n")).is_tunnel());
     assert!(!parse(&get("Connection: upgrade\r\n")).is_tunnel());
-    let r = parse(&get(
-        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: abc\r\nx: 1\r\n",
-    ));
-    assert!(
-        !r.is_tunnel()
-            && r.head
-                .headers
-                .get_str(&http::HeaderName::from_static("http2-settings"))
-                .is_none()
-    );
-    let r = parse(&post(
-        "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n",
-    ));
+    let r = parse(&get("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: abc\r\nx: 1\r\n"));
+    assert!(!r.is_tunnel() && r.head.headers.get_str(&http::HeaderName::from_static("http2-settings")).is_none());
+    let r = parse(&post("Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n"));
     assert_eq!((r.head.upgrade, r.body), (None, BodyLength::Known(3)));
-    let r = parse(&post(
-        "Connection: Upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked\r\n",
-    ));
+    let r = parse(&post("Connection: Upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked\r\n"));
     assert_eq!((r.head.upgrade, r.body), (None, BodyLength::Unknown));
 }
 
@@ -525,23 +315,11 @@ fn expect_is_flagged_only_for_100_continue() {
 fn underscores_pass_are_dropped_or_refused() {
     let text = get("x_under: 1\r\nx-b: 2\r\n");
     assert_eq!(parse(&text).head.headers.len(), 2);
-    let options = ServerOptions {
-        underscores: UnderscoresAction::DropHeader,
-        ..ServerOptions::default()
-    };
+    let options = ServerOptions { underscores: UnderscoresAction::DropHeader, ..ServerOptions::default() };
     let r = parse_with(&text, &options).unwrap().unwrap();
-    assert_eq!(
-        (lines(&r.head.headers), r.dropped_underscores),
-        (vec!["x-b: 2".into()], 1)
-    );
-    let options = ServerOptions {
-        underscores: UnderscoresAction::RejectRequest,
-        ..ServerOptions::default()
-    };
-    assert_eq!(
-        refused_with(&text, &options),
-        (400, "http1.unexpected_underscore")
-    );
+    assert_eq!((lines(&r.head.headers), r.dropped_underscores), (vec!["x-b: 2".into()], 1));
+    let options = ServerOptions { underscores: UnderscoresAction::RejectRequest, ..ServerOptions::default() };
+    assert_eq!(refused_with(&text, &options), (400, "http1.unexpected_underscore"));
 }
 
 #[test]
@@ -549,20 +327,11 @@ fn heads_are_limited_in_bytes_and_lines() {
     let with = |n: usize| get(&(0..n).map(|i| format!("x-{i}: 1\r\n")).collect::<String>());
     assert_eq!(parse(&with(99)).head.headers.len(), 99);
     assert_eq!(refused(&with(100)), (431, "http1.too_many_headers"));
-    let options = ServerOptions {
-        max_headers_count: 500,
-        ..ServerOptions::default()
-    };
+    let options = ServerOptions { max_headers_count: 500, ..ServerOptions::default() };
     assert!(parse_with(&with(499), &options).unwrap().is_some());
-    assert_eq!(
-        refused_with(&with(500), &options),
-        (431, "http1.too_many_headers")
-    );
+    assert_eq!(refused_with(&with(500), &options), (431, "http1.too_many_headers"));
     parse(&get(&format!("x: {}\r\n", "a".repeat(59_000))));
-    assert_eq!(
-        refused(&get(&format!("x: {}\r\n", "a".repeat(62_000)))),
-        (431, "http1.headers_too_large")
-    );
+    assert_eq!(refused(&get(&format!("x: {}\r\n", "a".repeat(62_000)))), (431, "http1.headers_too_large"));
     let endless = format!("GET /{}", "a".repeat(61_500));
     assert_eq!(refused(&endless), (431, "http1.headers_too_large"));
     assert_eq!(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.as_u16(), 431);

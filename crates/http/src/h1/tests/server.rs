@@ -19,8 +19,7 @@ async fn request(conn: &mut ServerConn) -> ParsedRequest {
 fn ok(list: &[(HeaderName, &'static str)]) -> ResponseHead {
     let mut head = ResponseHead::new(StatusCode::OK);
     for (name, value) in list {
-        head.headers
-            .append(name.clone(), HeaderValue::from_static(value));
+        head.headers.append(name.clone(), HeaderValue::from_static(value));
     }
     head
 }
@@ -60,18 +59,18 @@ async fn requests_follow_each_other_and_an_idle_connection_holds_no_buffer() {
 #[tokio::test]
 async fn pipelined_requests_wait_their_turn() {
     let (mut conn, mut peer) = server_pair(ServerOptions::default());
-    write(&mut peer, "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nabGET /2 HTTP/1.1\r\nHost: a\r\n\r\nGET /3").await;
+    write(
+        &mut peer,
+        "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nabGET /2 HTTP/1.1\r\nHost: a\r\n\r\nGET /3",
+    )
+    .await;
     assert_eq!(request(&mut conn).await.head.path, "/1");
     assert_eq!(body(&mut conn).await.unwrap().0, "ab");
     assert_eq!(answer(&mut conn, "one").await, Next::KeepAlive);
     assert_eq!(request(&mut conn).await.head.path, "/2");
     assert_eq!(answer(&mut conn, "").await, Next::KeepAlive);
     assert!(conn.is_receiving_head());
-    write(
-        &mut peer,
-        " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-    )
-    .await;
+    write(&mut peer, " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
     assert_eq!(request(&mut conn).await.head.path, "/3");
     assert_eq!(answer(&mut conn, "").await, Next::Close);
     drop(conn);
@@ -86,18 +85,11 @@ async fn pipelined_requests_wait_their_turn() {
 #[tokio::test]
 async fn a_response_before_the_end_of_the_request_closes() {
     let (mut conn, mut peer) = server_pair(ServerOptions::default());
-    write(
-        &mut peer,
-        "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc",
-    )
-    .await;
+    write(&mut peer, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc").await;
     request(&mut conn).await;
     assert_eq!(answer(&mut conn, "").await, Next::Close);
     poll_fn(|cx| conn.poll_shutdown(cx)).await.unwrap();
-    assert_eq!(
-        rest(&mut peer).await,
-        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-    );
+    assert_eq!(rest(&mut peer).await, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
     write(&mut peer, "defghi and more").await;
     peer.shutdown().await.unwrap();
     poll_fn(|cx| conn.poll_discard(cx)).await;
@@ -114,74 +106,42 @@ async fn a_client_that_closes_its_side_still_gets_its_response() {
     assert_eq!(answer(&mut conn, "").await, Next::KeepAlive);
     assert!(poll_fn(|cx| conn.poll_request(cx)).await.unwrap().is_none());
     drop(conn);
-    assert_eq!(
-        rest(&mut peer).await,
-        "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
-    );
+    assert_eq!(rest(&mut peer).await, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
 }
 
 #[tokio::test]
 async fn a_client_that_closes_is_gone_where_half_close_is_not_wanted() {
-    let (mut conn, mut peer) = server_pair(ServerOptions {
-        half_close: false,
-        ..ServerOptions::default()
-    });
+    let (mut conn, mut peer) = server_pair(ServerOptions { half_close: false, ..ServerOptions::default() });
     write(&mut peer, GET).await;
     request(&mut conn).await;
     drop(peer);
     let gone = poll_fn(|cx| conn.poll_gone(cx)).await;
-    assert!(
-        matches!(gone, StreamError::Connection(e) if e.kind() == std::io::ErrorKind::UnexpectedEof)
-    );
+    assert!(matches!(gone, StreamError::Connection(e) if e.kind() == std::io::ErrorKind::UnexpectedEof));
 }
 
 #[tokio::test]
 async fn a_client_that_leaves_in_the_middle_of_its_request_is_gone() {
     let (mut conn, mut peer) = server_pair(ServerOptions::default());
-    write(
-        &mut peer,
-        "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc",
-    )
-    .await;
+    write(&mut peer, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc").await;
     request(&mut conn).await;
     drop(peer);
-    assert!(matches!(
-        poll_fn(|cx| conn.poll_gone(cx)).await,
-        StreamError::Connection(_)
-    ));
-    assert!(matches!(
-        body(&mut conn).await,
-        Err(StreamError::Connection(_))
-    ));
+    assert!(matches!(poll_fn(|cx| conn.poll_gone(cx)).await, StreamError::Connection(_)));
+    assert!(matches!(body(&mut conn).await, Err(StreamError::Connection(_))));
 
     let (mut conn, mut peer) = server_pair(ServerOptions::default());
     write(&mut peer, "GET /x HT").await;
     drop(peer);
-    assert!(matches!(
-        poll_fn(|cx| conn.poll_request(cx)).await,
-        Err(StreamError::Connection(_))
-    ));
+    assert!(matches!(poll_fn(|cx| conn.poll_request(cx)).await, Err(StreamError::Connection(_))));
 }
 
 #[tokio::test]
 async fn a_broken_request_can_be_answered_and_closes() {
-    let options = ServerOptions {
-        underscores: UnderscoresAction::RejectRequest,
-        ..ServerOptions::default()
-    };
+    let options = ServerOptions { underscores: UnderscoresAction::RejectRequest, ..ServerOptions::default() };
     let (mut conn, mut peer) = server_pair(options);
     write(&mut peer, "GET /x HTTP/1.1\r\nHost: a\r\nx_y: 1\r\n\r\n").await;
     let error = protocol_error(poll_fn(|cx| conn.poll_request(cx)).await.unwrap_err());
-    assert_eq!(
-        (error.status.as_u16(), error.details),
-        (400, "http1.unexpected_underscore")
-    );
-    assert_eq!(
-        conn.counters
-            .take()
-            .requests_rejected_with_underscores_in_headers,
-        1
-    );
+    assert_eq!((error.status.as_u16(), error.details), (400, "http1.unexpected_underscore"));
+    assert_eq!(conn.counters.take().requests_rejected_with_underscores_in_headers, 1);
     let mut head = length("11");
     head.status = error.status;
     conn.send_head(&head, false);
@@ -198,65 +158,39 @@ async fn a_broken_request_can_be_answered_and_closes() {
 #[tokio::test]
 async fn a_broken_chunk_is_an_error_of_the_request() {
     let (mut conn, mut peer) = server_pair(ServerOptions::default());
-    write(
-        &mut peer,
-        "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcdef\r\n0\r\n\r\n",
-    )
-    .await;
+    write(&mut peer, "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcdef\r\n0\r\n\r\n").await;
     request(&mut conn).await;
     let error = protocol_error(body(&mut conn).await.unwrap_err());
-    assert_eq!(
-        (error.status.as_u16(), error.details),
-        (400, "http1.codec_error")
-    );
+    assert_eq!((error.status.as_u16(), error.details), (400, "http1.codec_error"));
     assert_eq!(answer(&mut conn, "").await, Next::Close);
 }
 
 #[tokio::test]
 async fn trailers_pass_both_ways_only_when_enabled() {
     for enable_trailers in [true, false] {
-        let (mut conn, mut peer) = server_pair(ServerOptions {
-            enable_trailers,
-            ..ServerOptions::default()
-        });
-        write(&mut peer, "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-T: v\r\n\r\n").await;
+        let (mut conn, mut peer) = server_pair(ServerOptions { enable_trailers, ..ServerOptions::default() });
+        write(
+            &mut peer,
+            "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-T: v\r\n\r\n",
+        )
+        .await;
         request(&mut conn).await;
         let (text, trailers) = body(&mut conn).await.unwrap();
-        assert_eq!(
-            (text.as_str(), trailers.len()),
-            ("a", usize::from(enable_trailers))
-        );
+        assert_eq!((text.as_str(), trailers.len()), ("a", usize::from(enable_trailers)));
         conn.send_head(&ok(&[]), false);
-        let sent: Headers = [(
-            HeaderName::from_static("x-u"),
-            HeaderValue::from_static("w"),
-        )]
-        .into_iter()
-        .collect();
+        let sent: Headers = [(HeaderName::from_static("x-u"), HeaderValue::from_static("w"))].into_iter().collect();
         conn.send_trailers(&sent);
         flush(&mut conn).await;
         assert_eq!(conn.finish_exchange(), Next::KeepAlive);
-        let end = if enable_trailers {
-            "0\r\nx-u: w\r\n\r\n"
-        } else {
-            "0\r\n\r\n"
-        };
-        expect(
-            &mut peer,
-            &format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{end}"),
-        )
-        .await;
+        let end = if enable_trailers { "0\r\nx-u: w\r\n\r\n" } else { "0\r\n\r\n" };
+        expect(&mut peer, &format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{end}")).await;
     }
 }
 
 #[tokio::test]
 async fn a_continue_precedes_the_response() {
     let (mut conn, mut peer) = server_pair(ServerOptions::default());
-    write(
-        &mut peer,
-        "POST /x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n",
-    )
-    .await;
+    write(&mut peer, "POST /x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n").await;
     assert!(request(&mut conn).await.expect_continue);
     conn.send_informational(StatusCode::CONTINUE, &Headers::new());
     flush(&mut conn).await;
@@ -296,11 +230,7 @@ async fn a_draining_connection_says_close() {
     request(&mut conn).await;
     conn.close_after_response();
     assert_eq!(answer(&mut conn, "").await, Next::Close);
-    expect(
-        &mut peer,
-        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
-    )
-    .await;
+    expect(&mut peer, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").await;
 }
 
 #[tokio::test]
@@ -314,24 +244,14 @@ async fn a_reset_response_stays_unfinished() {
     conn.send_data(Bytes::from_static(b"lost"), true);
     assert_eq!(conn.finish_exchange(), Next::Close);
     poll_fn(|cx| conn.poll_shutdown(cx)).await.unwrap();
-    assert_eq!(
-        rest(&mut peer).await,
-        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n"
-    );
+    assert_eq!(rest(&mut peer).await, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n");
 }
 
 #[tokio::test]
 async fn http_10_is_kept_alive_only_with_a_length() {
-    let options = || ServerOptions {
-        accept_http_10: true,
-        ..ServerOptions::default()
-    };
+    let options = || ServerOptions { accept_http_10: true, ..ServerOptions::default() };
     let (mut conn, mut peer) = server_pair(options());
-    write(
-        &mut peer,
-        &"GET /x HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n".repeat(2),
-    )
-    .await;
+    write(&mut peer, &"GET /x HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n".repeat(2)).await;
     request(&mut conn).await;
     conn.send_informational(StatusCode::CONTINUE, &Headers::new());
     assert_eq!(answer(&mut conn, "").await, Next::KeepAlive);
@@ -345,8 +265,7 @@ async fn http_10_is_kept_alive_only_with_a_length() {
     );
 }
 
-const UPGRADE: &str =
-    "GET /x HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+const UPGRADE: &str = "GET /x HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
 #[tokio::test]
 async fn an_accepted_upgrade_is_a_tunnel_both_ways() {
@@ -376,11 +295,7 @@ async fn a_refused_upgrade_closes() {
     conn.send_head(&head, true);
     flush(&mut conn).await;
     assert_eq!(conn.finish_exchange(), Next::Close);
-    expect(
-        &mut peer,
-        "HTTP/1.1 403 Forbidden\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
-    )
-    .await;
+    expect(&mut peer, "HTTP/1.1 403 Forbidden\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").await;
 }
 
 #[tokio::test]
@@ -394,10 +309,7 @@ async fn an_upgraded_connection_can_be_taken_over_with_what_was_read() {
 
 #[tokio::test]
 async fn sending_is_held_back_at_the_buffer_limit() {
-    let (mut conn, mut peer) = server_pair(ServerOptions {
-        buffer_limit: 256 * 1024,
-        ..ServerOptions::default()
-    });
+    let (mut conn, mut peer) = server_pair(ServerOptions { buffer_limit: 256 * 1024, ..ServerOptions::default() });
     write(&mut peer, GET).await;
     request(&mut conn).await;
     conn.send_head(&ok(&[]), false);
@@ -406,10 +318,7 @@ async fn sending_is_held_back_at_the_buffer_limit() {
     while poll_fn(|cx| Poll::Ready(conn.poll_ready(cx).is_ready())).await {
         conn.send_data(piece.clone(), false);
         pieces += 1;
-        assert!(
-            pieces < 100,
-            "a peer that reads nothing must stop the sender"
-        );
+        assert!(pieces < 100, "a peer that reads nothing must stop the sender");
     }
     conn.send_data(Bytes::new(), true);
     let reader = tokio::spawn(async move { rest(&mut peer).await.len() });
@@ -427,13 +336,7 @@ async fn large_and_small_pieces_keep_their_order() {
     request(&mut conn).await;
     conn.send_head(&length("100205"), false);
     let mut all = String::new();
-    for (letter, size) in [
-        ("a", 5),
-        ("b", 50_000),
-        ("c", 100),
-        ("d", 100),
-        ("e", 50_000),
-    ] {
+    for (letter, size) in [("a", 5), ("b", 50_000), ("c", 100), ("d", 100), ("e", 50_000)] {
         let piece = letter.repeat(size);
         all.push_str(&piece);
         conn.send_data(Bytes::from(piece), letter == "e");
@@ -441,10 +344,7 @@ async fn large_and_small_pieces_keep_their_order() {
     let reader = tokio::spawn(async move { rest(&mut peer).await });
     flush(&mut conn).await;
     drop(conn);
-    assert_eq!(
-        reader.await.unwrap(),
-        format!("HTTP/1.1 200 OK\r\ncontent-length: 100205\r\n\r\n{all}")
-    );
+    assert_eq!(reader.await.unwrap(), format!("HTTP/1.1 200 OK\r\ncontent-length: 100205\r\n\r\n{all}"));
 }
 
 #[tokio::test]

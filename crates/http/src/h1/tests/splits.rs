@@ -34,13 +34,7 @@ const MESSAGES: &[&str] = &[
     "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3 \r\nabc\r\n0\r\nbad\r\n\r\n",
 ];
 
-const RULES: BodyRules = BodyRules {
-    trailers: TrailerLimits {
-        bytes: 60 * 1024,
-        count: 100,
-    },
-    keep_trailers: true,
-};
+const RULES: BodyRules = BodyRules { trailers: TrailerLimits { bytes: 60 * 1024, count: 100 }, keep_trailers: true };
 
 /// What a message came to, as text.
 fn outcome(pieces: &[&[u8]]) -> String {
@@ -76,12 +70,8 @@ fn outcome(pieces: &[&[u8]]) -> String {
             match reader.decode(&mut buf, RULES) {
                 Err(error) => return error.details.to_owned(),
                 Ok(None) => break,
-                Ok(Some(nuncio_api::Frame::Data { data, .. })) => {
-                    told.push_str(std::str::from_utf8(&data).unwrap())
-                }
-                Ok(Some(nuncio_api::Frame::Trailers(t))) => {
-                    told.push_str(&format!("{:?}", lines(&t)))
-                }
+                Ok(Some(nuncio_api::Frame::Data { data, .. })) => told.push_str(std::str::from_utf8(&data).unwrap()),
+                Ok(Some(nuncio_api::Frame::Trailers(t))) => told.push_str(&format!("{:?}", lines(&t))),
             }
         }
     }
@@ -108,10 +98,7 @@ fn the_outcome_does_not_depend_on_where_reads_end() {
 #[tokio::test]
 async fn a_connection_reads_a_request_that_drips_in() {
     for message in MESSAGES.iter().take(7) {
-        let (mut conn, mut peer) = server_pair(ServerOptions {
-            enable_trailers: true,
-            ..ServerOptions::default()
-        });
+        let (mut conn, mut peer) = server_pair(ServerOptions { enable_trailers: true, ..ServerOptions::default() });
         let text = (*message).to_owned();
         let writer = tokio::spawn(async move {
             for byte in text.chars() {
@@ -136,14 +123,9 @@ async fn a_connection_reads_a_request_that_drips_in() {
 
 #[test]
 fn a_dripping_head_is_parsed_a_few_times_only() {
-    let head = format!(
-        "GET / HTTP/1.1\r\nHost: a\r\nx: {}\r\n\r\n",
-        "a".repeat(50_000)
-    );
+    let head = format!("GET / HTTP/1.1\r\nHost: a\r\nx: {}\r\n\r\n", "a".repeat(50_000));
     let mut scan = HeadScan::default();
-    let attempts = (1..=head.len())
-        .filter(|n| scan.worth_parsing(&head.as_bytes()[..*n], 60 * 1024))
-        .count();
+    let attempts = (1..=head.len()).filter(|n| scan.worth_parsing(&head.as_bytes()[..*n], 60 * 1024)).count();
     assert!(attempts < 20, "{attempts}");
 }
 
@@ -175,10 +157,5 @@ fn any_bytes_are_read_without_a_panic() {
         }
     }
     assert_eq!(fuzz_request_bytes(MESSAGES[0].repeat(3).as_bytes()), 3);
-    assert_eq!(
-        fuzz_response_bytes(
-            b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\naHTTP/1.1 204 No Content\r\n\r\n"
-        ),
-        2
-    );
+    assert_eq!(fuzz_response_bytes(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\naHTTP/1.1 204 No Content\r\n\r\n"), 2);
 }

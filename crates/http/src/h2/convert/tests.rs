@@ -23,9 +23,14 @@ fn one(name: &'static str, value: &'static str) -> Headers {
 #[test]
 fn hop_by_hop_headers_stay_behind() {
     let mut headers = one("connection", "close");
-    for (name, value) in
-        [("keep-alive", "1"), ("te", "gzip"), ("upgrade", "x"), ("host", "h"), ("transfer-encoding", "chunked"), ("a", "1")]
-    {
+    for (name, value) in [
+        ("keep-alive", "1"),
+        ("te", "gzip"),
+        ("upgrade", "x"),
+        ("host", "h"),
+        ("transfer-encoding", "chunked"),
+        ("a", "1"),
+    ] {
         headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     assert_eq!(names(&headers_out(&headers, false)), ["a"]);

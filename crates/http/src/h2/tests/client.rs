@@ -58,7 +58,10 @@ async fn response(stream: &mut ClientStream) -> Result<(ResponseHead, bool), Str
 async fn a_head_becomes_a_request_and_its_response_a_head() {
     conversation(async {
         let connection = plain(|request, mut respond| async move {
-            assert_eq!((request.method().as_str(), request.uri().to_string().as_str()), ("POST", "https://up.example:90/p?q"));
+            assert_eq!(
+                (request.method().as_str(), request.uri().to_string().as_str()),
+                ("POST", "https://up.example:90/p?q")
+            );
             let names: Vec<_> = request.headers().keys().map(HeaderName::as_str).collect();
             assert_eq!(names, ["x-request-id", "te", "content-length"]);
             let mut body = request.into_body();
@@ -72,7 +75,8 @@ async fn a_head_becomes_a_request_and_its_response_a_head() {
         })
         .await;
         let mut stream = connection.try_open().unwrap();
-        let list_ = [("x-request-id", "1"), ("host", "h"), ("keep-alive", "1"), ("te", "trailers"), ("content-length", "4")];
+        let list_ =
+            [("x-request-id", "1"), ("host", "h"), ("keep-alive", "1"), ("te", "trailers"), ("content-length", "4")];
         stream.send_head(&head(Method::POST, "/p?q", &list_), false);
         ready(&mut stream).await.unwrap();
         stream.send_data(Bytes::from_static(b"four"), true);
@@ -117,8 +121,11 @@ async fn informational_heads_come_first() {
 async fn resets_say_whether_a_retry_is_safe() {
     conversation(async {
         let counters = Rc::new(H2Counters::default());
-        let (connection, _) =
-            upstream(&ClientOptions::default(), h2::server::Builder::new(), &counters, |request, mut respond| async move {
+        let (connection, _) = upstream(
+            &ClientOptions::default(),
+            h2::server::Builder::new(),
+            &counters,
+            |request, mut respond| async move {
                 match request.uri().path() {
                     "/refused" => respond.send_reset(Reason::REFUSED_STREAM),
                     "/late" => {
@@ -129,8 +136,9 @@ async fn resets_say_whether_a_retry_is_safe() {
                     }
                     _ => respond.send_reset(Reason::ENHANCE_YOUR_CALM),
                 }
-            })
-            .await;
+            },
+        )
+        .await;
         let failure = async |path| {
             let mut stream = connection.try_open().unwrap();
             stream.send_head(&head(Method::GET, path, &[]), true);
@@ -246,11 +254,15 @@ async fn places_follow_the_lower_limit_and_come_back() {
 #[tokio::test]
 async fn goaway_stops_new_streams_and_lets_old_ones_end() {
     conversation(async {
-        let (connection, driver) =
-            upstream(&ClientOptions::default(), h2::server::Builder::new(), &Rc::default(), |_, mut respond| async move {
+        let (connection, driver) = upstream(
+            &ClientOptions::default(),
+            h2::server::Builder::new(),
+            &Rc::default(),
+            |_, mut respond| async move {
                 respond.send_response(Response::new(()), true).unwrap();
-            })
-            .await;
+            },
+        )
+        .await;
         let mut stream = connection.try_open().unwrap();
         stream.send_head(&head(Method::GET, "/drain", &[]), true);
         assert_eq!(response(&mut stream).await.unwrap().0.status, 200);
@@ -304,7 +316,11 @@ async fn an_upgrade_travels_as_extended_connect() {
             upstream(&ClientOptions::default(), builder, &Rc::default(), |request, mut respond| async move {
                 assert_eq!(request.method(), "CONNECT");
                 assert_eq!(request.extensions().get::<h2::ext::Protocol>().unwrap().as_str(), "websocket");
-                respond.send_response(Response::new(()), false).unwrap().send_data(Bytes::from_static(b"x"), true).unwrap();
+                respond
+                    .send_response(Response::new(()), false)
+                    .unwrap()
+                    .send_data(Bytes::from_static(b"x"), true)
+                    .unwrap();
             })
             .await;
         let mut early = connection.try_open().unwrap();

@@ -161,7 +161,10 @@ const MALFORMED: [(&str, &[u8]); 4] = [
     ("no path", &[0x82, 0x86, 0x41, 1, b'h']),
     ("empty path", &[0x82, 0x86, 0x04, 0, 0x41, 1, b'h']),
     ("te", &[0x82, 0x86, 0x84, 0x41, 1, b'h', 0, 2, b't', b'e', 4, b'g', b'z', b'i', b'p']),
-    ("connection", &[0x82, 0x86, 0x84, 0x41, 1, b'h', 0, 10, b'c', b'o', b'n', b'n', b'e', b'c', b't', b'i', b'o', b'n', 1, b'x']),
+    (
+        "connection",
+        &[0x82, 0x86, 0x84, 0x41, 1, b'h', 0, 10, b'c', b'o', b'n', b'n', b'e', b'c', b't', b'i', b'o', b'n', 1, b'x'],
+    ),
 ];
 
 #[tokio::test]
