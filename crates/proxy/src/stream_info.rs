@@ -1,11 +1,6 @@
 //! Everything that is known about one stream: what access logs and header formatters print.
 
-use std::{
-    borrow::Cow,
-    rc::Rc,
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{borrow::Cow, rc::Rc, sync::Arc, time::SystemTime};
 
 use nuncio_api::{Headers, Protocol, RequestHead, ResponseFlags, ResponseHead};
 use nuncio_config::model::route::{Route, VirtualHost};

@@ -35,14 +35,9 @@ impl<'a> From<&'a SocketAddress> for Place<'a> {
 pub(super) fn of(address: LocalAddress, info: &StreamInfo) -> Option<Place<'_>> {
     let connection = &info.connection;
     match address {
-        LocalAddress::DownstreamRemote => Some(
-            info.client
-                .map_or_else(|| Place::from(&connection.remote), Place::Ip),
-        ),
+        LocalAddress::DownstreamRemote => Some(info.client.map_or_else(|| Place::from(&connection.remote), Place::Ip)),
         LocalAddress::DownstreamDirectRemote => Some(Place::from(&connection.remote)),
-        LocalAddress::DownstreamLocal | LocalAddress::DownstreamDirectLocal => {
-            Some(Place::from(&connection.local))
-        }
+        LocalAddress::DownstreamLocal | LocalAddress::DownstreamDirectLocal => Some(Place::from(&connection.local)),
         LocalAddress::UpstreamLocal => info.upstream.local.as_ref().map(Place::from),
         LocalAddress::UpstreamRemote => info.upstream.host.as_ref().map(Place::from),
     }
@@ -68,12 +63,7 @@ pub(super) fn with_port(address: LocalAddress, info: &StreamInfo, out: &mut Vec<
 }
 
 /// Without its port, cut to the first `mask` bits where a mask is given.
-pub(super) fn without_port(
-    address: LocalAddress,
-    mask: Option<u8>,
-    info: &StreamInfo,
-    out: &mut Vec<u8>,
-) -> Written {
+pub(super) fn without_port(address: LocalAddress, mask: Option<u8>, info: &StreamInfo, out: &mut Vec<u8>) -> Written {
     let ip = match of(address, info) {
         Some(Place::Ip(address)) => address.ip(),
         Some(Place::Pipe(path)) => return text(Some(path), out),

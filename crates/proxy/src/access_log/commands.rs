@@ -8,8 +8,8 @@ use std::{borrow::Cow, time::SystemTime};
 use http::header::HeaderName;
 use nuncio_api::{Headers, names};
 use nuncio_config::model::format::{
-    Command, DurationPoint, HeaderKey, HeaderSource, Operator, PathQuery, PathSource, Precision,
-    ServerNameSource, TimeSource,
+    Command, DurationPoint, HeaderKey, HeaderSource, Operator, PathQuery, PathSource, Precision, ServerNameSource,
+    TimeSource,
 };
 use tokio::time::Instant;
 
@@ -24,24 +24,12 @@ use crate::stream_info::StreamInfo;
 pub(super) fn write(command: &Command, info: &StreamInfo, out: &mut Vec<u8>) -> Written {
     match command {
         Command::Plain(plain) => values::write(*plain, info, out),
-        Command::Header {
-            source,
-            name,
-            alternative,
-        } => {
+        Command::Header { source, name, alternative } => {
             let found = header(*source, name, info);
-            let found = found.or_else(|| {
-                alternative
-                    .as_ref()
-                    .and_then(|name| header(*source, name, info))
-            });
+            let found = found.or_else(|| alternative.as_ref().and_then(|name| header(*source, name, info)));
             text(found, out)
         }
-        Command::Time {
-            source,
-            local,
-            format,
-        } => {
+        Command::Time { source, local, format } => {
             let at = match source {
                 TimeSource::Start => info.start_time,
                 TimeSource::Emit => SystemTime::now(),
@@ -49,33 +37,20 @@ pub(super) fn write(command: &Command, info: &StreamInfo, out: &mut Vec<u8>) -> 
             time::write(at, *local, format.as_deref(), out);
             Written::Text
         }
-        Command::AddressWithoutPort { address, mask } => {
-            address::without_port(*address, *mask, info, out)
+        Command::AddressWithoutPort { address, mask } => address::without_port(*address, *mask, info, out),
+        Command::CommonDuration { from, to, precision } => {
+            number(between(moment(from, info), moment(to, info), *precision), out)
         }
-        Command::CommonDuration {
-            from,
-            to,
-            precision,
-        } => number(
-            between(moment(from, info), moment(to, info), *precision),
-            out,
-        ),
         Command::ResponseCodeDetails { allow_whitespace } => {
             let Some(details) = &info.details else {
                 return Written::Absent;
             };
-            if *allow_whitespace {
-                text(Some(details.as_bytes()), out)
-            } else {
-                values::underscored(details, out)
-            }
+            if *allow_whitespace { text(Some(details.as_bytes()), out) } else { values::underscored(details, out) }
         }
         Command::GrpcStatus(form) => grpc::write(*form, info, out),
         Command::RequestedServerName { source, host } => match source {
             ServerNameSource::SniOnly => Written::Absent,
-            ServerNameSource::SniFirst | ServerNameSource::HostFirst => {
-                text(host_of(*host, info), out)
-            }
+            ServerNameSource::SniFirst | ServerNameSource::HostFirst => text(host_of(*host, info), out),
         },
         Command::Path { query, source } => {
             let path = path_of(*source, info);
@@ -100,20 +75,15 @@ pub(super) fn write(command: &Command, info: &StreamInfo, out: &mut Vec<u8>) -> 
         Command::Environment(value) => text(Some(value.as_deref().unwrap_or("-")), out),
         Command::XfccValue(key) => xfcc::write(*key, info, out),
         Command::Coalesce(operators) => coalesce(operators, info, out),
-        Command::CertificateTime { .. }
-        | Command::Metadata { .. }
-        | Command::FilterState { .. }
-        | Command::Cel(_) => Written::Absent,
+        Command::CertificateTime { .. } | Command::Metadata { .. } | Command::FilterState { .. } | Command::Cel(_) => {
+            Written::Absent
+        }
     }
 }
 
 fn coalesce(operators: &[Operator], info: &StreamInfo, out: &mut Vec<u8>) -> Written {
-    let mut written = operators
-        .iter()
-        .map(|operator| render::operator(operator, info, out));
-    written
-        .find(|written| *written != Written::Absent)
-        .unwrap_or(Written::Absent)
+    let mut written = operators.iter().map(|operator| render::operator(operator, info, out));
+    written.find(|written| *written != Written::Absent).unwrap_or(Written::Absent)
 }
 
 fn header<'a>(source: HeaderSource, key: &'a HeaderKey, info: &'a StreamInfo) -> Option<&'a [u8]> {
@@ -126,9 +96,7 @@ fn header<'a>(source: HeaderSource, key: &'a HeaderKey, info: &'a StreamInfo) ->
                 HeaderKey::Path => non_empty(request.path.as_bytes()),
                 HeaderKey::Authority => non_empty(request.authority.as_bytes()),
                 HeaderKey::Scheme => Some(request.scheme.as_str().as_bytes()),
-                HeaderKey::Unknown(name) if name == ":protocol" => {
-                    request.upgrade.as_ref().map(|u| u.as_bytes())
-                }
+                HeaderKey::Unknown(name) if name == ":protocol" => request.upgrade.as_ref().map(|u| u.as_bytes()),
                 HeaderKey::Status | HeaderKey::Unknown(_) => None,
             }
         }
@@ -173,11 +141,7 @@ fn moment(point: &DurationPoint, info: &StreamInfo) -> Option<Instant> {
 }
 
 /// Time from one moment to a later one; `None` when either is missing or they are the wrong way round.
-pub(super) fn between(
-    from: Option<Instant>,
-    to: Option<Instant>,
-    precision: Precision,
-) -> Option<u64> {
+pub(super) fn between(from: Option<Instant>, to: Option<Instant>, precision: Precision) -> Option<u64> {
     let duration = to?.checked_duration_since(from?)?;
     u64::try_from(match precision {
         Precision::Milliseconds => duration.as_millis(),
@@ -189,27 +153,15 @@ pub(super) fn between(
 
 fn path_of(source: PathSource, info: &StreamInfo) -> Option<&[u8]> {
     let request = info.request.as_ref()?;
-    choose(
-        source,
-        value(&request.headers, &names::X_ENVOY_ORIGINAL_PATH),
-        non_empty(request.path.as_bytes()),
-    )
+    choose(source, value(&request.headers, &names::X_ENVOY_ORIGINAL_PATH), non_empty(request.path.as_bytes()))
 }
 
 fn host_of(source: PathSource, info: &StreamInfo) -> Option<&[u8]> {
     let request = info.request.as_ref()?;
-    choose(
-        source,
-        value(&request.headers, &names::X_ENVOY_ORIGINAL_HOST),
-        non_empty(request.authority.as_bytes()),
-    )
+    choose(source, value(&request.headers, &names::X_ENVOY_ORIGINAL_HOST), non_empty(request.authority.as_bytes()))
 }
 
-fn choose<'a>(
-    source: PathSource,
-    original: Option<&'a [u8]>,
-    current: Option<&'a [u8]>,
-) -> Option<&'a [u8]> {
+fn choose<'a>(source: PathSource, original: Option<&'a [u8]>, current: Option<&'a [u8]>) -> Option<&'a [u8]> {
     match source {
         PathSource::Original => original,
         PathSource::Current => current,
@@ -230,15 +182,9 @@ fn query_param(wanted: &str, info: &StreamInfo, out: &mut Vec<u8>) -> Written {
     let Some(query) = query_of(info) else {
         return Written::Absent;
     };
-    for pair in query
-        .split(|byte| *byte == b'&')
-        .filter(|pair| !pair.is_empty())
-    {
+    for pair in query.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
         let (name, value) = match memchr::memchr(b'=', pair) {
-            Some(at) => (
-                pair.get(..at).unwrap_or_default(),
-                pair.get(at + 1..).unwrap_or_default(),
-            ),
+            Some(at) => (pair.get(..at).unwrap_or_default(), pair.get(at + 1..).unwrap_or_default()),
             None => (pair, &[][..]),
         };
         if decoded(name).as_ref() == wanted.as_bytes() {
@@ -280,7 +226,5 @@ fn percent_decode(text: &[u8], admitted: impl Fn(u8) -> bool, out: &mut Vec<u8>)
 }
 
 fn hex(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }

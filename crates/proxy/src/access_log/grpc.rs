@@ -12,28 +12,12 @@ fn grpc_code(info: &StreamInfo) -> Option<i64> {
     if !is_grpc_request(&info.request.as_ref()?.headers) {
         return None;
     }
-    let status = |headers: &Headers| {
-        headers
-            .get(&names::GRPC_STATUS)
-            .filter(|v| !v.is_empty())
-            .cloned()
-    };
+    let status = |headers: &Headers| headers.get(&names::GRPC_STATUS).filter(|v| !v.is_empty()).cloned();
     let found = info.response_trailers.as_ref().and_then(status);
-    let Some(found) = found.or_else(|| info.response.as_ref().and_then(|r| status(&r.headers)))
-    else {
-        return info
-            .response
-            .as_ref()
-            .map(|response| grpc_code_of_http(response.status.as_u16()));
+    let Some(found) = found.or_else(|| info.response.as_ref().and_then(|r| status(&r.headers))) else {
+        return info.response.as_ref().map(|response| grpc_code_of_http(response.status.as_u16()));
     };
-    Some(
-        found
-            .to_str()
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .filter(|code| *code >= 0)
-            .unwrap_or(-1),
-    )
+    Some(found.to_str().ok().and_then(|text| text.parse().ok()).filter(|code| *code >= 0).unwrap_or(-1))
 }
 
 fn grpc_code_of_http(status: u16) -> i64 {
@@ -52,9 +36,7 @@ pub(super) fn write(form: GrpcStatusForm, info: &StreamInfo, out: &mut Vec<u8>) 
     let Some(code) = grpc_code(info) else {
         return Written::Absent;
     };
-    let names = usize::try_from(code)
-        .ok()
-        .and_then(|code| GRPC_NAMES.get(code));
+    let names = usize::try_from(code).ok().and_then(|code| GRPC_NAMES.get(code));
     let mut buffer = itoa::Buffer::new();
     match (form, names) {
         (GrpcStatusForm::Number, _) => {

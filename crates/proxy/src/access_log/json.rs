@@ -34,10 +34,7 @@ enum Node {
 impl JsonLine {
     /// Makes `object` ready.
     pub(super) fn new(object: &JsonNode, omit_empty_values: bool) -> Self {
-        Self {
-            root: Node::new(object),
-            omit: omit_empty_values,
-        }
+        Self { root: Node::new(object), omit: omit_empty_values }
     }
 
     /// Appends one line with its newline.
@@ -60,12 +57,7 @@ impl Node {
                     text.push(b':');
                     text
                 };
-                Self::Object(
-                    fields
-                        .iter()
-                        .map(|(name, value)| (key(name), Self::new(value)))
-                        .collect(),
-                )
+                Self::Object(fields.iter().map(|(name, value)| (key(name), Self::new(value))).collect())
             }
             JsonNode::List(entries) => Self::List(entries.iter().map(Self::new).collect()),
             JsonNode::Format(format) => Self::Format(format.clone()),

@@ -67,15 +67,8 @@ impl Logs {
     /// Makes `logs` ready. To be called on the worker's own thread: its lines share one buffer for
     /// each destination.
     pub(crate) fn new(logs: &[AccessLog], sinks: &Arc<LogSinks>) -> Self {
-        let log = |log: &AccessLog| Log {
-            line: Line::new(&log.format),
-            buffer: sinks.buffer(&log.sink),
-        };
-        Self {
-            logs: logs.iter().map(log).collect(),
-            sinks: Arc::clone(sinks),
-            stats: OnceCell::new(),
-        }
+        let log = |log: &AccessLog| Log { line: Line::new(&log.format), buffer: sinks.buffer(&log.sink) };
+        Self { logs: logs.iter().map(log).collect(), sinks: Arc::clone(sinks), stats: OnceCell::new() }
     }
 
     /// Writes the stream's line into each log.
@@ -98,32 +91,17 @@ impl Logs {
 impl Line {
     fn new(format: &LogFormat) -> Self {
         match format {
-            LogFormat::Default => Self::Text {
-                format: Format::parse(DEFAULT_FORMAT).unwrap_or_default(),
-                omit: false,
-            },
-            LogFormat::Text {
-                format,
-                omit_empty_values,
-                ..
-            } => Self::Text {
-                format: format.clone(),
-                omit: *omit_empty_values,
-            },
-            LogFormat::Json {
-                object,
-                omit_empty_values,
-                ..
-            } => Self::Json(JsonLine::new(object, *omit_empty_values)),
+            LogFormat::Default => Self::Text { format: Format::parse(DEFAULT_FORMAT).unwrap_or_default(), omit: false },
+            LogFormat::Text { format, omit_empty_values, .. } => {
+                Self::Text { format: format.clone(), omit: *omit_empty_values }
+            }
+            LogFormat::Json { object, omit_empty_values, .. } => Self::Json(JsonLine::new(object, *omit_empty_values)),
         }
     }
 
     fn render(&self, info: &StreamInfo, out: &mut Vec<u8>) {
         match self {
-            Self::Text {
-                format,
-                omit: false,
-            } => render::render(format, info, out),
+            Self::Text { format, omit: false } => render::render(format, info, out),
             Self::Text { format, omit: true } => render::render_omitting_empty(format, info, out),
             Self::Json(line) => line.render(info, out),
         }

@@ -108,10 +108,7 @@ impl LogSinks {
 
     /// Opens all files again, after what is already handed over was written to the old ones.
     pub fn reopen(&self) {
-        let outputs = lock(&self.sinks)
-            .iter()
-            .map(|sink| Arc::clone(&sink.output))
-            .collect();
+        let outputs = lock(&self.sinks).iter().map(|sink| Arc::clone(&sink.output)).collect();
         self.queue.reopen(outputs);
     }
 
@@ -145,11 +142,7 @@ impl LogSinks {
     }
 
     fn is_empty(&self) -> bool {
-        let empty = |sink: &Arc<Sink>| {
-            lock(&sink.buffers)
-                .iter()
-                .all(|(_, buffer)| lock(&buffer.lines).is_empty())
-        };
+        let empty = |sink: &Arc<Sink>| lock(&sink.buffers).iter().all(|(_, buffer)| lock(&buffer.lines).is_empty());
         lock(&self.sinks).iter().all(empty)
     }
 
@@ -159,10 +152,7 @@ impl LogSinks {
             return Arc::clone(sink);
         }
         self.start_writer();
-        let sink = Arc::new(Sink {
-            output: Arc::new(Output::new(target.clone())),
-            buffers: Mutex::default(),
-        });
+        let sink = Arc::new(Sink { output: Arc::new(Output::new(target.clone())), buffers: Mutex::default() });
         sinks.push(Arc::clone(&sink));
         sink
     }
@@ -174,10 +164,7 @@ impl LogSinks {
             return;
         }
         let (queue, stats) = (Arc::clone(&self.queue), self.shard(0));
-        match thread::Builder::new()
-            .name("access-log".to_owned())
-            .spawn(move || queue.write_all(&stats))
-        {
+        match thread::Builder::new().name("access-log".to_owned()).spawn(move || queue.write_all(&stats)) {
             Ok(thread) => *writer = Some(thread),
             Err(error) => tracing::error!(%error, "access logs cannot be written: no thread"),
         }

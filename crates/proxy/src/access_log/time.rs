@@ -43,10 +43,7 @@ pub(super) fn write(at: SystemTime, local: bool, format: Option<&str>, out: &mut
 
 fn since_epoch(at: SystemTime) -> (i64, u32) {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    (
-        i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
-        since.subsec_micros(),
-    )
+    (i64::try_from(since.as_secs()).unwrap_or(i64::MAX), since.subsec_micros())
 }
 
 fn write_default(second: i64, micros: u32, out: &mut Vec<u8>) {
@@ -84,13 +81,7 @@ impl Moment {
         } else {
             (Offset::UTC, "UTC".to_owned())
         };
-        Self {
-            second,
-            micros,
-            civil: offset.to_datetime(timestamp),
-            offset: offset.seconds(),
-            zone,
-        }
+        Self { second, micros, civil: offset.to_datetime(timestamp), offset: offset.seconds(), zone }
     }
 
     fn write(&self, format: &str, out: &mut Vec<u8>) {
@@ -156,10 +147,7 @@ impl Moment {
         }
         let mut digits = Vec::with_capacity(6);
         fraction(self.micros, 6, &mut digits);
-        let end = digits
-            .iter()
-            .rposition(|d| *d != b'0')
-            .map_or(0, |last| last + 1);
+        let end = digits.iter().rposition(|d| *d != b'0').map_or(0, |last| last + 1);
         digits.truncate(end);
         match (letter, digits.is_empty()) {
             (b'S', empty) => {
@@ -187,9 +175,7 @@ impl Moment {
 
     /// Specifiers of one letter; false when it means nothing.
     fn letter(&self, letter: u8, out: &mut Vec<u8>) -> bool {
-        self.date_letter(letter, out)
-            || self.week_letter(letter, out)
-            || self.time_letter(letter, out)
+        self.date_letter(letter, out) || self.week_letter(letter, out) || self.time_letter(letter, out)
     }
 
     fn date_letter(&self, letter: u8, out: &mut Vec<u8>) -> bool {
@@ -285,10 +271,7 @@ fn fraction(micros: u32, digits: usize, out: &mut Vec<u8>) {
 fn padded(number: i64, width: usize, fill: u8, out: &mut Vec<u8>) {
     let mut buffer = itoa::Buffer::new();
     let digits = buffer.format(number);
-    out.extend(std::iter::repeat_n(
-        fill,
-        width.saturating_sub(digits.len()),
-    ));
+    out.extend(std::iter::repeat_n(fill, width.saturating_sub(digits.len())));
     out.extend_from_slice(digits.as_bytes());
 }
 
@@ -329,29 +312,15 @@ mod tests {
 
     fn text(micros: u64, format: Option<&str>) -> String {
         let mut out = Vec::new();
-        write(
-            UNIX_EPOCH + Duration::from_micros(micros),
-            false,
-            format,
-            &mut out,
-        );
+        write(UNIX_EPOCH + Duration::from_micros(micros), false, format, &mut out);
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn the_default_is_rfc_3339_with_milliseconds() {
-        assert_eq!(
-            text(1_795_370_730_806_103, None),
-            "2026-11-22T18:05:30.806Z"
-        );
-        assert_eq!(
-            text(1_795_370_730_900_000, None),
-            "2026-11-22T18:05:30.900Z"
-        );
-        assert_eq!(
-            text(1_795_370_731_000_999, None),
-            "2026-11-22T18:05:31.000Z"
-        );
+        assert_eq!(text(1_795_370_730_806_103, None), "2026-11-22T18:05:30.806Z");
+        assert_eq!(text(1_795_370_730_900_000, None), "2026-11-22T18:05:30.900Z");
+        assert_eq!(text(1_795_370_731_000_999, None), "2026-11-22T18:05:31.000Z");
     }
 
     #[test]
@@ -361,10 +330,7 @@ mod tests {
             ("%s.%3f", "1795370730.806"),
             ("%f", "806103000"),
             ("%1f|%2f|%4f|%6f|%9f", "8|80|8061|806103|806103000"),
-            (
-                "%Y/%m/%d %H:%M:%S %z %Z %Ez %E*z %:z",
-                "2026/11/22 18:05:30 +0000 UTC +00:00 +00:00:00 +00:00",
-            ),
+            ("%Y/%m/%d %H:%M:%S %z %Z %Ez %E*z %:z", "2026/11/22 18:05:30 +0000 UTC +00:00 +00:00:00 +00:00"),
             (
                 "%a %A %b %B %d %e %j %u %w %y %C %G %g %V %U %W",
                 "Sun Sunday Nov November 22 22 326 7 0 26 20 2026 26 47 47 46",
@@ -373,33 +339,20 @@ mod tests {
                 "%I %p %l %k %R %T %r %D %F %c %x %X %h",
                 "06 PM  6 18 18:05 18:05:30 06:05:30 PM 11/22/26 2026-11-22 Sun Nov 22 18:05:30 2026 11/22/26 18:05:30 Nov",
             ),
-            (
-                "%E3S %E*S %ES %E3f %E*f %E4Y %ET",
-                "30.806 30.806103 %ES 806 806103 2026 T",
-            ),
+            ("%E3S %E*S %ES %E3f %E*f %E4Y %ET", "30.806 30.806103 %ES 806 806103 2026 T"),
             ("%Q %q %J %L %i %v", "%Q %q %J %L %i %v"),
-            (
-                "%E9S|%E1S|%E0S|%::z|%P|%+",
-                "30.806103000|30.8|30|+00:00:00|pm|%+",
-            ),
+            ("%E9S|%E1S|%E0S|%::z|%P|%+", "30.806103000|30.8|30|+00:00:00|pm|%+"),
             ("%ms %s%3f", "11s 1795370730806"),
             ("abc", "abc"),
         ];
         for (format, expected) in cases {
-            assert_eq!(
-                text(1_795_370_730_806_103, Some(format)),
-                expected,
-                "{format}"
-            );
+            assert_eq!(text(1_795_370_730_806_103, Some(format)), expected, "{format}");
         }
     }
 
     #[test]
     fn a_whole_second_has_no_fraction_worth_printing() {
-        assert_eq!(
-            text(1_795_370_730_000_000, Some("%E*S %E*f %E3S")),
-            "30 0 30.000"
-        );
+        assert_eq!(text(1_795_370_730_000_000, Some("%E*S %E*f %E3S")), "30 0 30.000");
     }
 
     #[test]

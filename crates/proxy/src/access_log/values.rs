@@ -13,8 +13,7 @@ use tokio::time::Instant;
 use super::{address, commands, grpc};
 use crate::stream_info::StreamInfo;
 
-static HOSTNAME: LazyLock<Vec<u8>> =
-    LazyLock::new(|| rustix::system::uname().nodename().to_bytes().to_vec());
+static HOSTNAME: LazyLock<Vec<u8>> = LazyLock::new(|| rustix::system::uname().nodename().to_bytes().to_vec());
 
 /// What a command wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,11 +46,7 @@ pub(super) fn number(value: Option<u64>, out: &mut Vec<u8>) -> Written {
 
 /// Writes a text with underscores for spaces.
 pub(super) fn underscored(value: &str, out: &mut Vec<u8>) -> Written {
-    out.extend(
-        value
-            .bytes()
-            .map(|byte| if byte == b' ' { b'_' } else { byte }),
-    );
+    out.extend(value.bytes().map(|byte| if byte == b' ' { b'_' } else { byte }));
     Written::Text
 }
 
@@ -65,13 +60,7 @@ pub(super) fn write(plain: Plain, info: &StreamInfo, out: &mut Vec<u8>) -> Writt
         Plain::ResponseFlagsLong => flags(info, ResponseFlag::long, out),
         Plain::Hostname => text(Some(HOSTNAME.as_slice()), out),
         Plain::GrpcStatusNumber => grpc::write(GrpcStatusForm::Number, info, out),
-        Plain::RouteName => text(
-            info.route
-                .as_ref()
-                .map(|r| r.name.as_str())
-                .filter(|n| !n.is_empty()),
-            out,
-        ),
+        Plain::RouteName => text(info.route.as_ref().map(|r| r.name.as_str()).filter(|n| !n.is_empty()), out),
         Plain::StreamId => text(request_id(info), out),
         Plain::UniqueId => unique_id(out),
         // Printed empty by Envoy too: the first is set by filters only, the second is no longer known at the end.
@@ -81,16 +70,8 @@ pub(super) fn write(plain: Plain, info: &StreamInfo, out: &mut Vec<u8>) -> Writt
         Plain::DownstreamDetectedCloseType => text(Some("Normal"), out),
         _ => {
             let first = bytes(plain, info, out);
-            let second = if first == Written::Absent {
-                durations(plain, info, out)
-            } else {
-                first
-            };
-            if second == Written::Absent {
-                addresses(plain, info, out)
-            } else {
-                second
-            }
+            let second = if first == Written::Absent { durations(plain, info, out) } else { first };
+            if second == Written::Absent { addresses(plain, info, out) } else { second }
         }
     }
 }
@@ -107,22 +88,14 @@ fn bytes(plain: Plain, info: &StreamInfo, out: &mut Vec<u8>) -> Written {
         Plain::DownstreamWireBytesSent => Some(down.sent),
         Plain::DownstreamHeaderBytesReceived => Some(down.header_received),
         Plain::DownstreamHeaderBytesSent => Some(down.header_sent),
-        Plain::DownstreamDecompressedHeaderBytesReceived => {
-            plain_headers(info.protocol, down.header_received)
-        }
-        Plain::DownstreamDecompressedHeaderBytesSent => {
-            plain_headers(info.protocol, down.header_sent)
-        }
+        Plain::DownstreamDecompressedHeaderBytesReceived => plain_headers(info.protocol, down.header_received),
+        Plain::DownstreamDecompressedHeaderBytesSent => plain_headers(info.protocol, down.header_sent),
         Plain::UpstreamWireBytesReceived => Some(up.received),
         Plain::UpstreamWireBytesSent => Some(up.sent),
         Plain::UpstreamHeaderBytesReceived => Some(up.header_received),
         Plain::UpstreamHeaderBytesSent => Some(up.header_sent),
-        Plain::UpstreamDecompressedHeaderBytesReceived => {
-            plain_headers(info.upstream.protocol, up.header_received)
-        }
-        Plain::UpstreamDecompressedHeaderBytesSent => {
-            plain_headers(info.upstream.protocol, up.header_sent)
-        }
+        Plain::UpstreamDecompressedHeaderBytesReceived => plain_headers(info.upstream.protocol, up.header_received),
+        Plain::UpstreamDecompressedHeaderBytesSent => plain_headers(info.upstream.protocol, up.header_sent),
         Plain::RequestHeadersBytes => Some(info.request.as_ref().map_or(0, request_size)),
         Plain::ResponseHeadersBytes => Some(info.response.as_ref().map_or(0, response_size)),
         Plain::ResponseTrailersBytes => Some(info.response_trailers.as_ref().map_or(0, size)),
@@ -152,16 +125,10 @@ fn durations(plain: Plain, info: &StreamInfo, out: &mut Vec<u8>) -> Written {
 fn addresses(plain: Plain, info: &StreamInfo, out: &mut Vec<u8>) -> Written {
     let upstream = &info.upstream;
     match plain {
-        Plain::DownstreamRemoteAddress => {
-            address::with_port(LocalAddress::DownstreamRemote, info, out)
-        }
+        Plain::DownstreamRemoteAddress => address::with_port(LocalAddress::DownstreamRemote, info, out),
         Plain::DownstreamRemotePort => address::port(LocalAddress::DownstreamRemote, info, out),
-        Plain::DownstreamDirectRemoteAddress => {
-            address::with_port(LocalAddress::DownstreamDirectRemote, info, out)
-        }
-        Plain::DownstreamDirectRemotePort => {
-            address::port(LocalAddress::DownstreamDirectRemote, info, out)
-        }
+        Plain::DownstreamDirectRemoteAddress => address::with_port(LocalAddress::DownstreamDirectRemote, info, out),
+        Plain::DownstreamDirectRemotePort => address::port(LocalAddress::DownstreamDirectRemote, info, out),
         Plain::DownstreamLocalAddress | Plain::DownstreamDirectLocalAddress => {
             address::with_port(LocalAddress::DownstreamLocal, info, out)
         }
@@ -176,9 +143,7 @@ fn addresses(plain: Plain, info: &StreamInfo, out: &mut Vec<u8>) -> Written {
         Plain::UpstreamLocalPort => address::port(LocalAddress::UpstreamLocal, info, out),
         Plain::UpstreamHostName => host_name(true, info, out),
         Plain::UpstreamHostNameWithoutPort => host_name(false, info, out),
-        Plain::UpstreamCluster | Plain::UpstreamClusterRaw => {
-            text(upstream.cluster.as_deref(), out)
-        }
+        Plain::UpstreamCluster | Plain::UpstreamClusterRaw => text(upstream.cluster.as_deref(), out),
         Plain::UpstreamProtocol => text(upstream.protocol.map(Protocol::as_str), out),
         Plain::UpstreamTransportFailureReason => match &upstream.transport_failure {
             Some(reason) => underscored(reason, out),
@@ -195,9 +160,7 @@ fn attempted(plain: Plain, info: &StreamInfo, out: &mut Vec<u8>) -> Written {
         return Written::Absent;
     }
     match plain {
-        Plain::UpstreamHostsAttempted => {
-            address::with_port(LocalAddress::UpstreamRemote, info, out)
-        }
+        Plain::UpstreamHostsAttempted => address::with_port(LocalAddress::UpstreamRemote, info, out),
         Plain::UpstreamHostsAttemptedWithoutPort => {
             address::without_port(LocalAddress::UpstreamRemote, None, info, out)
         }
@@ -221,11 +184,7 @@ fn host_name(port: bool, info: &StreamInfo, out: &mut Vec<u8>) -> Written {
     }
 }
 
-fn flags(
-    info: &StreamInfo,
-    name: impl Fn(ResponseFlag) -> &'static str,
-    out: &mut Vec<u8>,
-) -> Written {
+fn flags(info: &StreamInfo, name: impl Fn(ResponseFlag) -> &'static str, out: &mut Vec<u8>) -> Written {
     if info.flags.is_empty() {
         // Not absent: Envoy prints it in JSON as well.
         out.push(b'-');
@@ -241,11 +200,7 @@ fn flags(
 }
 
 fn request_id(info: &StreamInfo) -> Option<&[u8]> {
-    info.request
-        .as_ref()?
-        .headers
-        .get(&names::X_REQUEST_ID)
-        .map(|value| value.as_bytes())
+    info.request.as_ref()?.headers.get(&names::X_REQUEST_ID).map(|value| value.as_bytes())
 }
 
 /// A fresh UUID of version 4 for each line.
@@ -266,15 +221,10 @@ fn request_size(request: &RequestHead) -> u64 {
         (":authority", request.authority.len()),
         (":path", request.path.len()),
     ];
-    let pseudo: usize = pseudo
-        .iter()
-        .filter(|(_, value)| *value > 0)
-        .map(|(name, value)| name.len() + value)
-        .sum();
+    let pseudo: usize = pseudo.iter().filter(|(_, value)| *value > 0).map(|(name, value)| name.len() + value).sum();
     size(&request.headers).saturating_add(u64::try_from(pseudo).unwrap_or(u64::MAX))
 }
 
 fn response_size(response: &ResponseHead) -> u64 {
-    size(&response.headers)
-        + u64::try_from(":status".len() + response.status.as_str().len()).unwrap_or(0)
+    size(&response.headers) + u64::try_from(":status".len() + response.status.as_str().len()).unwrap_or(0)
 }

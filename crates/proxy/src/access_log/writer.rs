@@ -91,10 +91,7 @@ impl Queue {
         let empty = state.spare.pop().unwrap_or_default();
         let lines = std::mem::replace(lines, empty);
         state.bytes += lines.len();
-        state.jobs.push_back(Job {
-            output: Arc::clone(output),
-            lines,
-        });
+        state.jobs.push_back(Job { output: Arc::clone(output), lines });
         self.work.notify_one();
         true
     }
@@ -128,11 +125,7 @@ impl Queue {
             if left.is_zero() {
                 return false;
             }
-            state = self
-                .idle
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            state = self.idle.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -163,10 +156,7 @@ impl Queue {
                 return;
             } else {
                 self.idle.notify_all();
-                state = self
-                    .work
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
+                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
         }
     }
@@ -181,10 +171,7 @@ impl Queue {
             }
         }
         let size = lines.len();
-        stats.gauge_add(
-            filesystem_stats::WRITE_TOTAL_BUFFERED,
-            i64::try_from(size).map_or(0, |size| -size),
-        );
+        stats.gauge_add(filesystem_stats::WRITE_TOTAL_BUFFERED, i64::try_from(size).map_or(0, |size| -size));
         lines.clear();
         let mut state = lock(&self.state);
         state.bytes = state.bytes.saturating_sub(size);
@@ -209,11 +196,7 @@ pub(super) struct Output {
 
 impl Output {
     pub(super) fn new(target: LogSink) -> Self {
-        Self {
-            target,
-            file: Mutex::default(),
-            warned: Warned::default(),
-        }
+        Self { target, file: Mutex::default(), warned: Warned::default() }
     }
 
     pub(super) fn target(&self) -> &LogSink {
@@ -272,15 +255,6 @@ fn write_and_flush(mut stream: impl Write, lines: &[u8]) -> io::Result<()> {
 }
 
 fn open_file(path: &Path) -> io::Result<File> {
-    let opened = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(FILE_MODE)
-        .open(path);
-    opened.map_err(|error| {
-        io::Error::new(
-            error.kind(),
-            format!("unable to open file '{}': {error}", path.display()),
-        )
-    })
+    let opened = OpenOptions::new().append(true).create(true).mode(FILE_MODE).open(path);
+    opened.map_err(|error| io::Error::new(error.kind(), format!("unable to open file '{}': {error}", path.display())))
 }

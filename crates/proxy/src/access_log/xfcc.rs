@@ -32,10 +32,7 @@ pub(super) fn write(key: XfccKey, info: &StreamInfo, out: &mut Vec<u8>) -> Writt
         let Some(at) = memchr::memchr(b'=', pair) else {
             continue;
         };
-        let (found, value) = (
-            pair.get(..at).unwrap_or_default(),
-            pair.get(at + 1..).unwrap_or_default(),
-        );
+        let (found, value) = (pair.get(..at).unwrap_or_default(), pair.get(at + 1..).unwrap_or_default());
         if found.trim_ascii().eq_ignore_ascii_case(name) {
             unquote(value.trim_ascii(), out);
             return Written::Text;
@@ -53,10 +50,7 @@ fn split_unquoted(text: &[u8]) -> (&[u8], &[u8]) {
             b'\\' if quoted => escaped = true,
             b'"' => quoted = !quoted,
             b',' | b';' if !quoted => {
-                return (
-                    text.get(..at).unwrap_or_default(),
-                    text.get(at + 1..).unwrap_or_default(),
-                );
+                return (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default());
             }
             _ => {}
         }
@@ -65,10 +59,7 @@ fn split_unquoted(text: &[u8]) -> (&[u8], &[u8]) {
 }
 
 fn unquote(value: &[u8], out: &mut Vec<u8>) {
-    let Some(inner) = value
-        .strip_prefix(b"\"")
-        .and_then(|v| v.strip_suffix(b"\""))
-    else {
+    let Some(inner) = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")) else {
         out.extend_from_slice(value);
         return;
     };

@@ -17,7 +17,7 @@ use nuncio_http::{
     h1::{Next, ParsedRequest, ServerConn},
 };
 use nuncio_net::Stream;
-use nuncio_stats::templates::{http1_stats, http_stats};
+use nuncio_stats::templates::{http_stats, http1_stats};
 use tokio::time::Instant;
 
 use super::connection::{Ended, Served};
@@ -257,10 +257,7 @@ fn count_codec(served: &Served, codec: &mut ServerConn) {
     let counters = codec.counters.take();
     let stats = &served.hcm.http1_stats;
     if counters.dropped_headers_with_underscores > 0 {
-        stats.add(
-            http1_stats::DROPPED_HEADERS_WITH_UNDERSCORES,
-            u64::from(counters.dropped_headers_with_underscores),
-        );
+        stats.add(http1_stats::DROPPED_HEADERS_WITH_UNDERSCORES, u64::from(counters.dropped_headers_with_underscores));
     }
     if counters.requests_rejected_with_underscores_in_headers > 0 {
         stats.add(

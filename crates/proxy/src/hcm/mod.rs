@@ -23,13 +23,8 @@ use nuncio_config::model::{
 use nuncio_http::{h1 as codec1, h2 as codec2};
 use nuncio_stats::{
     ScopeName, Shard,
-    templates::{
-        http1_stats,
-        http_scope, http_stats, listener_http_stats, router_stats,
-        listener_http_scope,
-    },
+    templates::{http_scope, http_stats, http1_stats, listener_http_scope, listener_http_stats, router_stats},
 };
-
 
 use crate::{access_log::Logs, context::WorkerContext, route::RouteIndex};
 
@@ -69,8 +64,7 @@ impl Hcm {
             http1_stats: shard(&http1_stats::TEMPLATE, ScopeName::root().part("http1")),
             http1_options: Arc::new(http1_options(settings, buffer_limit)),
             http2_options: http2_options(settings, buffer_limit),
-            server_name: HeaderValue::from_str(&settings.server_name)
-                .unwrap_or(HeaderValue::from_static("envoy")),
+            server_name: HeaderValue::from_str(&settings.server_name).unwrap_or(HeaderValue::from_static("envoy")),
             settings: Arc::clone(settings),
             context: Rc::clone(context),
         })
@@ -126,10 +120,7 @@ fn http2_options(settings: &HttpConnectionManager, buffer_limit: usize) -> codec
     options.limits.max_consecutive_inbound_frames_with_empty_payload = http2.max_consecutive_empty_frames;
     options.limits.max_inbound_priority_frames_per_stream = http2.max_priority_frames_per_stream;
     options.limits.max_inbound_window_update_frames_per_data_frame_sent = http2.max_window_updates_per_data_frame;
-    options.keepalive = http2.keepalive.map(|(interval, timeout)| codec2::KeepaliveOptions {
-        interval,
-        timeout,
-        jitter_percent: 15.0,
-    });
+    options.keepalive =
+        http2.keepalive.map(|(interval, timeout)| codec2::KeepaliveOptions { interval, timeout, jitter_percent: 15.0 });
     options
 }

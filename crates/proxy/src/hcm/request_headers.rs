@@ -107,9 +107,9 @@ fn drop_hop_by_hop(request: &mut RequestHead) {
     if has_connection {
         drop_nominated(headers);
     }
-    let te_trailers = headers.get_all(&header::TE).any(|value| {
-        value.as_bytes().split(|b| *b == b',').any(|t| t.trim_ascii().eq_ignore_ascii_case(b"trailers"))
-    });
+    let te_trailers = headers
+        .get_all(&header::TE)
+        .any(|value| value.as_bytes().split(|b| *b == b',').any(|t| t.trim_ascii().eq_ignore_ascii_case(b"trailers")));
     headers.retain(|name, _| {
         !(*name == header::CONNECTION
             || *name == header::UPGRADE
@@ -202,12 +202,7 @@ fn append_xff(headers: &mut Headers, ip: IpAddr) {
     }
 }
 
-fn set_request_id(
-    settings: &HttpConnectionManager,
-    edge: bool,
-    headers: &mut Headers,
-    random: impl FnOnce() -> u128,
-) {
+fn set_request_id(settings: &HttpConnectionManager, edge: bool, headers: &mut Headers, random: impl FnOnce() -> u128) {
     let replace = edge && !settings.preserve_external_request_id;
     if settings.generate_request_id && (replace || !headers.contains(&names::X_REQUEST_ID)) {
         headers.set(names::X_REQUEST_ID, request_id::generate(random()));

@@ -71,8 +71,5 @@ fn the_default_port_of_the_old_scheme_goes() {
 #[test]
 fn regex_substitution_knows_groups() {
     let regex = Regex::new("^/service/([^/]+)(/.*)$").unwrap();
-    assert_eq!(
-        rewrite::replace_regex(&regex, r"\2/instance/\1", "/service/foo/v1/api"),
-        "/v1/api/instance/foo"
-    );
+    assert_eq!(rewrite::replace_regex(&regex, r"\2/instance/\1", "/service/foo/v1/api"), "/v1/api/instance/foo");
 }

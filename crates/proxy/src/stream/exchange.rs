@@ -25,8 +25,8 @@ use super::{
     record::millis,
 };
 use crate::{
-    headers,
     hcm::response_headers,
+    headers,
     phase::phase,
     reply::Failure,
     router::{charge, rewrite},

@@ -50,9 +50,7 @@ impl Stream {
         }
         self.record.info.response = Some(ResponseHead { headers: list, ..head(status) });
         let table = std::sync::Arc::clone(self.hcm.routes.table());
-        if let (Some(host), Some(route)) =
-            (self.record.info.virtual_host.clone(), self.record.info.route.clone())
-        {
+        if let (Some(host), Some(route)) = (self.record.info.virtual_host.clone(), self.record.info.route.clone()) {
             let levels = headers::response_levels(&table, &host, &route, None);
             headers::apply_levels(&levels, &mut self.record.info, headers::Target::Response);
         }
@@ -217,7 +215,6 @@ impl Stream {
             }
         }
     }
-
 }
 
 fn head(status: StatusCode) -> ResponseHead {

@@ -16,14 +16,7 @@ use tokio::time::Instant;
 use crate::stream_info::{ConnectionInfo, StreamInfo};
 
 fn headers(list: &[(&'static str, &str)]) -> Headers {
-    list.iter()
-        .map(|(n, v)| {
-            (
-                HeaderName::from_static(n),
-                HeaderValue::from_bytes(v.as_bytes()).unwrap(),
-            )
-        })
-        .collect()
+    list.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_bytes(v.as_bytes()).unwrap())).collect()
 }
 
 fn address(text: &str) -> SocketAddress {

@@ -31,11 +31,7 @@ struct Directory(PathBuf);
 impl Directory {
     fn new() -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!(
-            "nuncio-access-log-{}-{}",
-            process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
+        let name = format!("nuncio-access-log-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
         fs::create_dir_all(&path).unwrap();
         Self(path)
@@ -54,31 +50,16 @@ impl Drop for Directory {
 
 fn log(path: &Path, format: &str) -> AccessLog {
     let parsed = Format::parse(format).unwrap();
-    let format = LogFormat::Text {
-        format: parsed,
-        raw: format.to_owned(),
-        omit_empty_values: false,
-    };
-    AccessLog {
-        sink: LogSink::File(path.to_owned()),
-        format,
-    }
+    let format = LogFormat::Text { format: parsed, raw: format.to_owned(), omit_empty_values: false };
+    AccessLog { sink: LogSink::File(path.to_owned()), format }
 }
 
 fn count(store: &Arc<Store>, counter: Counter) -> u64 {
-    store
-        .group(
-            &filesystem_stats::TEMPLATE,
-            ScopeName::root().part("filesystem"),
-        )
-        .counter(counter)
+    store.group(&filesystem_stats::TEMPLATE, ScopeName::root().part("filesystem")).counter(counter)
 }
 
 fn buffered(store: &Arc<Store>) -> u64 {
-    let group = store.group(
-        &filesystem_stats::TEMPLATE,
-        ScopeName::root().part("filesystem"),
-    );
+    let group = store.group(&filesystem_stats::TEMPLATE, ScopeName::root().part("filesystem"));
     group.gauge(filesystem_stats::WRITE_TOTAL_BUFFERED)
 }
 
@@ -115,11 +96,7 @@ fn a_full_buffer_is_handed_over_without_a_flush() {
     let (_, sinks) = setup(1);
     let logs = Logs::new(&[log(&path, "%REQ(:path)%\n")], &sinks);
     logs.write_as(1, &stream(Some(request("/one", &[]))));
-    assert!(
-        sinks
-            .queue()
-            .wait_until_idle(std::time::Instant::now() + LIMIT)
-    );
+    assert!(sinks.queue().wait_until_idle(std::time::Instant::now() + LIMIT));
     assert_eq!(fs::read_to_string(&path).unwrap(), "/one\n");
 }
 
@@ -149,10 +126,7 @@ fn lines_of_several_workers_all_arrive_whole() {
             scope.spawn(move || {
                 let logs = Logs::new(&[log(path, "%REQ(:path)%\n")], sinks);
                 for n in 0..500 {
-                    logs.write_as(
-                        worker,
-                        &stream(Some(request(&format!("/{worker}/{n}"), &[]))),
-                    );
+                    logs.write_as(worker, &stream(Some(request(&format!("/{worker}/{n}"), &[]))));
                 }
             });
         }
@@ -161,10 +135,7 @@ fn lines_of_several_workers_all_arrive_whole() {
     let text = fs::read_to_string(&path).unwrap();
     for worker in 1..=2 {
         let prefix = format!("/{worker}/");
-        let numbers: Vec<usize> = text
-            .lines()
-            .filter_map(|l| l.strip_prefix(&prefix)?.parse().ok())
-            .collect();
+        let numbers: Vec<usize> = text.lines().filter_map(|l| l.strip_prefix(&prefix)?.parse().ok()).collect();
         assert_eq!(numbers, (0..500).collect::<Vec<_>>());
     }
     assert_eq!(count(&store, filesystem_stats::WRITE_BUFFERED), 1000);
@@ -205,10 +176,7 @@ fn a_file_that_cannot_be_reopened_is_written_on() {
     sinks.reopen();
     logs.write_as(1, &stream(Some(request("/after", &[]))));
     assert!(sinks.flush_and_wait(LIMIT));
-    assert_eq!(
-        fs::read_to_string(moved.join("a.log")).unwrap(),
-        "/before\n/after\n"
-    );
+    assert_eq!(fs::read_to_string(moved.join("a.log")).unwrap(), "/before\n/after\n");
     assert_eq!(count(&store, filesystem_stats::REOPEN_FAILED), 1);
 }
 
@@ -218,10 +186,7 @@ fn a_path_that_cannot_be_opened_fails_the_start_by_name() {
     let path = directory.file("missing/a.log");
     let (_, sinks) = setup(0);
     let error = sinks.open(&[log(&path, "x")]).unwrap_err().to_string();
-    assert!(
-        error.contains("missing/a.log") && error.contains("No such file"),
-        "{error}"
-    );
+    assert!(error.contains("missing/a.log") && error.contains("No such file"), "{error}");
 }
 
 #[test]
@@ -240,10 +205,7 @@ fn failed_writes_are_counted() {
 fn a_line_that_finds_everything_full_is_counted_and_dropped() {
     const LINE: usize = 64 * 1024;
     let store = Store::new(1);
-    let group = store.group(
-        &filesystem_stats::TEMPLATE,
-        ScopeName::root().part("filesystem"),
-    );
+    let group = store.group(&filesystem_stats::TEMPLATE, ScopeName::root().part("filesystem"));
     let stats = group.shard(1);
     // No thread takes anything from this queue.
     let buffer = WorkerBuffer::without_writer(LINE);
@@ -254,10 +216,7 @@ fn a_line_that_finds_everything_full_is_counted_and_dropped() {
     (0..3).for_each(|_| append());
     assert_eq!(group.counter(filesystem_stats::WRITE_FAILED), 3);
     assert_eq!(group.counter(filesystem_stats::WRITE_BUFFERED), fit as u64);
-    assert_eq!(
-        group.gauge(filesystem_stats::WRITE_TOTAL_BUFFERED),
-        (fit * LINE) as u64
-    );
+    assert_eq!(group.gauge(filesystem_stats::WRITE_TOTAL_BUFFERED), (fit * LINE) as u64);
 }
 
 #[test]
