@@ -22,7 +22,7 @@ use std::{
 };
 
 use socket2::{Domain, Socket, Type};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::{
     Stream,
@@ -202,6 +202,25 @@ impl Listener {
             Source::Unix(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 Ok((Stream::Unix(stream), peer.into()))
+            }
+        }
+    }
+
+    /// A connection that waits in the queue already; `None` when there is none. For whoever stops
+    /// listening: closing the socket resets what was not taken.
+    pub fn take_queued(&self) -> Option<(Stream, SocketAddress)> {
+        // Not through the runtime, which may not have heard of the connection yet.
+        let (socket, peer) = socket2::SockRef::from(self).accept().ok()?;
+        socket.set_nonblocking(true).ok()?;
+        match SocketAddress::from_sock_addr(&peer) {
+            SocketAddress::Ip(peer) => {
+                let stream = TcpStream::from_std(socket.into()).ok()?;
+                let _ = stream.set_nodelay(true);
+                Some((Stream::Tcp(stream), unmapped(peer).into()))
+            }
+            peer @ SocketAddress::Pipe(_) => {
+                let stream = UnixStream::from_std(OwnedFd::from(socket).into()).ok()?;
+                Some((Stream::Unix(stream), peer))
             }
         }
     }

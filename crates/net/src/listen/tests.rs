@@ -93,3 +93,13 @@ fn a_plain_file_in_the_way_is_left_alone() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
     std::fs::remove_file(&path).unwrap();
 }
+
+#[tokio::test]
+async fn what_waits_in_the_queue_can_be_taken_without_waiting() {
+    let listener = BoundSocket::bind(&loopback()).unwrap().into_listener().unwrap();
+    assert!(listener.take_queued().is_none());
+    let client = std::net::TcpStream::connect(listener.local_address().ip().unwrap()).unwrap();
+    let (_, peer) = listener.take_queued().unwrap();
+    assert_eq!(peer, SocketAddress::Ip(client.local_addr().unwrap()));
+    assert!(listener.take_queued().is_none());
+}
