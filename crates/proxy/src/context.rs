@@ -221,6 +221,11 @@ impl WorkerContext {
         }
     }
 
+    /// One more HTTP/2 connection, under the name that dashboards know.
+    pub(crate) fn count_http2_connection(&self) {
+        self.http2_stats.inc(http2_stats::NGHTTP2_DOWNSTREAM_CONNECTIONS);
+    }
+
     /// Moves what the codecs counted to the stats.
     pub fn move_codec_stats(&self) {
         let template = &http2_stats::TEMPLATE;

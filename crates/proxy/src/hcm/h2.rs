@@ -39,6 +39,7 @@ pub(super) async fn serve(served: Served, stream: Stream, first: BytesMut) -> En
     let stats = served.hcm.stats.clone();
     stats.inc(http_stats::DOWNSTREAM_CX_HTTP2_TOTAL);
     let _active = stats.gauge_guard(http_stats::DOWNSTREAM_CX_HTTP2_ACTIVE);
+    served.hcm.context.count_http2_connection();
     let counters = Rc::clone(&served.hcm.context.http2_counters);
     let mut connection = handshake(stream, first.freeze(), &served.hcm.http2_options, counters);
     let mut life = Life::new(Rc::clone(&served));

@@ -15,7 +15,7 @@ use nuncio_config::model::{
 use nuncio_net::{Listener as Socket, SocketAddress, Stream};
 use nuncio_stats::{
     Group, Shard,
-    templates::{listener_scope, listener_stats},
+    templates::{listener_scope, listener_stats, listener_worker_stats},
 };
 use tokio::{
     task::JoinHandle,
@@ -48,6 +48,7 @@ struct Listener {
     settings: Arc<Settings>,
     group: Arc<Group>,
     stats: Shard,
+    worker_stats: Shard,
     /// Connection managers, by the chain they belong to; the default chain's last.
     chains: Vec<Rc<Hcm>>,
     open: Cell<u64>,
@@ -68,7 +69,11 @@ impl Listener {
             Hcm::new(context, manager, scope(), settings.per_connection_buffer_limit)
         };
         let chains = settings.filter_chains.iter().chain(&settings.default_filter_chain).map(manager).collect();
+        // Envoy numbers workers from 0; 0 is our main thread.
+        let worker_scope = scope().worker(context.id.saturating_sub(1));
+        let worker_stats = context.store.group(&listener_worker_stats::TEMPLATE, worker_scope).shard(context.id);
         Self {
+            worker_stats,
             context: Rc::clone(context),
             stats: group.shard(context.id),
             group,
@@ -146,6 +151,8 @@ impl OpenConnection {
     fn new(listener: &Rc<Listener>, permit: Option<ConnectionPermit>, start: Instant) -> Self {
         listener.stats.inc(listener_stats::DOWNSTREAM_CX_TOTAL);
         listener.stats.gauge_inc(listener_stats::DOWNSTREAM_CX_ACTIVE);
+        listener.worker_stats.inc(listener_worker_stats::DOWNSTREAM_CX_TOTAL);
+        listener.worker_stats.gauge_inc(listener_worker_stats::DOWNSTREAM_CX_ACTIVE);
         listener.open.set(listener.open.get() + 1);
         Self { listener: Rc::clone(listener), start, _permit: permit }
     }
@@ -157,6 +164,7 @@ impl Drop for OpenConnection {
         listener.open.set(listener.open.get().saturating_sub(1));
         listener.stats.inc(listener_stats::DOWNSTREAM_CX_DESTROY);
         listener.stats.gauge_dec(listener_stats::DOWNSTREAM_CX_ACTIVE);
+        listener.worker_stats.gauge_dec(listener_worker_stats::DOWNSTREAM_CX_ACTIVE);
         listener.stats.record(listener_stats::DOWNSTREAM_CX_LENGTH_MS, millis(self.start.elapsed()));
     }
 }

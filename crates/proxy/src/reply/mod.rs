@@ -189,6 +189,38 @@ impl Failure {
         }
     }
 
+    /// Whether the router gives the reply, which counts it against its cluster; the connection
+    /// manager's own replies are not a cluster's.
+    pub fn is_routers(&self) -> bool {
+        match self {
+            Self::NoHealthyUpstream
+            | Self::DropOverload
+            | Self::Overflow
+            | Self::ConnectFailed(_)
+            | Self::ConnectTimeout
+            | Self::UpstreamTermination
+            | Self::UpstreamReset
+            | Self::UpstreamRefused
+            | Self::UpstreamProtocol
+            | Self::RouteTimeout => true,
+            Self::Codec(_)
+            | Self::LowVersion
+            | Self::MissingHost
+            | Self::AbsolutePath
+            | Self::PathNormalization
+            | Self::UpgradeFailed
+            | Self::NoRoute
+            | Self::NoCluster(_)
+            | Self::StreamIdle { .. }
+            | Self::MaxStreamDuration { .. }
+            | Self::RequestTimeout
+            | Self::RequestHeadersTimeout
+            | Self::DownstreamReset
+            | Self::DownstreamTermination
+            | Self::Shutdown => false,
+        }
+    }
+
     /// The transport failure reason (`%UPSTREAM_TRANSPORT_FAILURE_REASON%`).
     pub fn transport_failure(&self) -> Option<String> {
         match self {

@@ -235,7 +235,6 @@ impl Stream {
             return Err(Failure::UpgradeFailed);
         }
         hcm.router_stats.inc(router_stats::RQ_TOTAL);
-        hcm.router_stats.inc(router_stats::RQ_TOTAL);
         let request = self.record.request();
         let context = MatchContext {
             is_https: request.headers.get(&names::X_FORWARDED_PROTO).is_some_and(|v| v == "https"),
