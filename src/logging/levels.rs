@@ -85,7 +85,7 @@ pub(crate) const LOGGERS: [&str; 73] = [
 const ENVOYS: usize = 73;
 
 /// Modules that have a component of another name; the longest match counts.
-const MODULES: [(&str, &str); 20] = [
+const MODULES: [(&str, &str); 19] = [
     ("nuncio::admin", "admin"),
     ("nuncio_config", "config"),
     ("nuncio_http::h2", "http2"),
@@ -100,7 +100,6 @@ const MODULES: [(&str, &str); 20] = [
     ("nuncio_upstream::dns", "dns"),
     ("nuncio_upstream::pool", "pool"),
     ("nuncio_upstream", "upstream"),
-    ("nuncio_extensions", "filter"),
     ("nuncio", "main"),
     ("hickory", "dns"),
     ("hyper", "client"),

@@ -17,7 +17,9 @@ impl Command {
         let text = || (!parameter.is_empty()).then(|| parameter.to_owned());
         let time = |source, local| Self::Time { source, local, format: text() };
         let certificate = |side, time| Self::CertificateTime { side, time, format: text() };
-        let address = |address| Self::AddressWithoutPort { address, mask: parameter.parse().ok() };
+        if let Some(address) = address_without_port(name) {
+            return Ok(Self::AddressWithoutPort { address, mask: parameter.parse().ok() });
+        }
         Ok(match name {
             "REQ" => call.header(HeaderSource::Request)?,
             "RESP" => call.header(HeaderSource::Response)?,
@@ -30,12 +32,6 @@ impl Command {
             "DOWNSTREAM_PEER_CERT_V_END" => certificate(Side::Downstream, CertTime::End),
             "UPSTREAM_PEER_CERT_V_START" => certificate(Side::Upstream, CertTime::Start),
             "UPSTREAM_PEER_CERT_V_END" => certificate(Side::Upstream, CertTime::End),
-            "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => address(LocalAddress::DownstreamRemote),
-            "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT" => address(LocalAddress::DownstreamDirectRemote),
-            "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => address(LocalAddress::DownstreamLocal),
-            "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT" => address(LocalAddress::DownstreamDirectLocal),
-            "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => address(LocalAddress::UpstreamLocal),
-            "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => address(LocalAddress::UpstreamRemote),
             "COMMON_DURATION" => call.common_duration()?,
             "RESPONSE_CODE_DETAILS" => Self::ResponseCodeDetails { allow_whitespace: parameter == "ALLOW_WHITESPACES" },
             "GRPC_STATUS" => call.grpc_status()?,
@@ -56,6 +52,19 @@ impl Command {
             _ => return Err(FormatError::UnknownCommand(name.to_owned())),
         })
     }
+}
+
+/// The addresses that may be written as the network they belong to.
+fn address_without_port(name: &str) -> Option<LocalAddress> {
+    Some(match name {
+        "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => LocalAddress::DownstreamRemote,
+        "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT" => LocalAddress::DownstreamDirectRemote,
+        "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => LocalAddress::DownstreamLocal,
+        "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT" => LocalAddress::DownstreamDirectLocal,
+        "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => LocalAddress::UpstreamLocal,
+        "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => LocalAddress::UpstreamRemote,
+        _ => return None,
+    })
 }
 
 /// A command as spelled, while it is being understood.

@@ -40,11 +40,10 @@ pub(super) fn cluster(cx: &mut Context<'_>, path: &Path<'_>, mut message: pb::Cl
     let bind_address = bind_address(cx, &path.field("upstream_bind_config"), bind.source_address);
     let panic = message.common_lb_config.take().unwrap_or_default().healthy_panic_threshold;
     let connection = message.upstream_connection_options.take().unwrap_or_default();
+    let alternative = Some(message.alt_stat_name).filter(|name| !name.is_empty());
+    let stat_name = alternative.unwrap_or_else(|| message.name.clone());
     Cluster {
-        stat_name: match message.alt_stat_name.is_empty() {
-            true => message.name.clone(),
-            false => message.alt_stat_name,
-        },
+        stat_name,
         name: shared_name(cx, message.name),
         discovery,
         connect_timeout: cx

@@ -3,9 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use envoy_types::pb::{
-    envoy::extensions::filters::{
-        http::router::v3::Router as WireRouter,
-        network::http_connection_manager::v3::{self as pb, http_connection_manager as inner},
+    envoy::{
+        config::core::v3::scheme_header_transformation::Transformation,
+        extensions::filters::{
+            http::router::v3::Router as WireRouter,
+            network::http_connection_manager::v3::{self as pb, http_connection_manager as inner},
+        },
     },
     google::protobuf::Any,
 };
@@ -16,7 +19,10 @@ use super::{
 };
 use crate::model::{
     HttpConnectionManager,
-    hcm::{Codec, EscapedSlashes, HttpFilter, RouteSource, Router, ServerHeader, StripHostPort},
+    hcm::{
+        Codec, CommonOptions, EscapedSlashes, Http1Options, Http2Options, HttpFilter, RouteSource, Router,
+        ServerHeader, StripHostPort,
+    },
     report::Path,
 };
 
@@ -30,25 +36,19 @@ const DELAYED_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) fn manager(
     cx: &mut Context<'_>,
     path: &Path<'_>,
-    message: pb::HttpConnectionManager,
+    mut message: pb::HttpConnectionManager,
 ) -> Option<HttpConnectionManager> {
     let codec = codec(&message);
     let server_header = server_header(&message);
     let escaped_slashes = escaped_slashes(&message);
     let strip_host_port = strip_host_port(cx, path, &message);
     let invalid_is_stream_error = flag(message.stream_error_on_invalid_http_message, false);
+    let scheme_to_overwrite = scheme_to_overwrite(&mut message);
+    let timeouts = timeouts(cx, path, &mut message);
+    let Protocols { common, http1, http2 } = protocols(cx, path, &mut message, invalid_is_stream_error);
     let routes = routes(cx, path, message.route_specifier);
     let (http_filters, router) = http_filters(cx, path, message.http_filters);
-    let common_path = path.field("common_http_protocol_options");
-    let common = cx.common_options(&common_path, message.common_http_protocol_options.unwrap_or_default());
-    let http1 = protocol::http1_options(message.http_protocol_options.unwrap_or_default(), invalid_is_stream_error);
-    let http2 = cx.http2_options(
-        &path.field("http2_protocol_options"),
-        message.http2_protocol_options.unwrap_or_default(),
-        invalid_is_stream_error,
-    );
     let internal = message.internal_address_config.unwrap_or_default();
-    let scheme = message.scheme_header_transformation.and_then(|scheme| scheme.transformation);
     Some(HttpConnectionManager {
         stat_prefix: message.stat_prefix,
         codec,
@@ -59,19 +59,11 @@ pub(super) fn manager(
         http1,
         http2,
         max_request_headers: size(message.max_request_headers_kb, 60).saturating_mul(1024),
-        stream_idle_timeout: cx.timeout_or(
-            &path.field("stream_idle_timeout"),
-            message.stream_idle_timeout,
-            STREAM_IDLE_TIMEOUT,
-        ),
-        request_timeout: cx.timeout(&path.field("request_timeout"), message.request_timeout),
-        request_headers_timeout: cx.timeout(&path.field("request_headers_timeout"), message.request_headers_timeout),
-        drain_timeout: cx.duration(&path.field("drain_timeout"), message.drain_timeout).unwrap_or(DRAIN_TIMEOUT),
-        delayed_close_timeout: cx.timeout_or(
-            &path.field("delayed_close_timeout"),
-            message.delayed_close_timeout,
-            DELAYED_CLOSE_TIMEOUT,
-        ),
+        stream_idle_timeout: timeouts.stream_idle,
+        request_timeout: timeouts.request,
+        request_headers_timeout: timeouts.request_headers,
+        drain_timeout: timeouts.drain,
+        delayed_close_timeout: timeouts.delayed_close,
         access_log: cx.access_logs(path, "access_log", message.access_log),
         server_name: match message.server_name.is_empty() {
             true => "envoy".to_owned(),
@@ -96,12 +88,58 @@ pub(super) fn manager(
         strip_host_port,
         strip_trailing_host_dot: message.strip_trailing_host_dot,
         stream_error_on_invalid_http_message: invalid_is_stream_error,
-        scheme_to_overwrite: scheme.map(
-            |envoy_types::pb::envoy::config::core::v3::scheme_header_transformation::Transformation::SchemeToOverwrite(
-                scheme,
-            )| scheme,
-        ),
+        scheme_to_overwrite,
     })
+}
+
+/// How long a manager waits, and for what.
+struct Timeouts {
+    stream_idle: Option<Duration>,
+    request: Option<Duration>,
+    request_headers: Option<Duration>,
+    drain: Duration,
+    delayed_close: Option<Duration>,
+}
+
+fn timeouts(cx: &mut Context<'_>, path: &Path<'_>, message: &mut pb::HttpConnectionManager) -> Timeouts {
+    let (idle, close) = (message.stream_idle_timeout.take(), message.delayed_close_timeout.take());
+    let (request, headers) = (message.request_timeout.take(), message.request_headers_timeout.take());
+    let drain = cx.duration(&path.field("drain_timeout"), message.drain_timeout.take());
+    Timeouts {
+        stream_idle: cx.timeout_or(&path.field("stream_idle_timeout"), idle, STREAM_IDLE_TIMEOUT),
+        request: cx.timeout(&path.field("request_timeout"), request),
+        request_headers: cx.timeout(&path.field("request_headers_timeout"), headers),
+        drain: drain.unwrap_or(DRAIN_TIMEOUT),
+        delayed_close: cx.timeout_or(&path.field("delayed_close_timeout"), close, DELAYED_CLOSE_TIMEOUT),
+    }
+}
+
+/// The options of the protocols a manager speaks.
+struct Protocols {
+    common: CommonOptions,
+    http1: Http1Options,
+    http2: Http2Options,
+}
+
+fn protocols(
+    cx: &mut Context<'_>,
+    path: &Path<'_>,
+    message: &mut pb::HttpConnectionManager,
+    invalid_is_stream_error: bool,
+) -> Protocols {
+    let common = message.common_http_protocol_options.take().unwrap_or_default();
+    let http1 = message.http_protocol_options.take().unwrap_or_default();
+    let http2 = message.http2_protocol_options.take().unwrap_or_default();
+    Protocols {
+        common: cx.common_options(&path.field("common_http_protocol_options"), common),
+        http1: protocol::http1_options(http1, invalid_is_stream_error),
+        http2: cx.http2_options(&path.field("http2_protocol_options"), http2, invalid_is_stream_error),
+    }
+}
+
+fn scheme_to_overwrite(message: &mut pb::HttpConnectionManager) -> Option<String> {
+    let Transformation::SchemeToOverwrite(scheme) = message.scheme_header_transformation.take()?.transformation?;
+    Some(scheme)
 }
 
 fn codec(message: &pb::HttpConnectionManager) -> Codec {
@@ -196,16 +234,19 @@ fn http_filters(cx: &mut Context<'_>, path: &Path<'_>, list: Vec<pb::HttpFilter>
         filters.push(HttpFilter { name: filter.name, type_url, disabled: filter.disabled, config });
     }
     if router.is_none() {
-        let text = match &last {
-            Some((name, kind)) => {
-                format!("non-terminal filter `{name}` ({kind}) is the last one of `http_filters`")
-            }
-            None => "`http_filters` is empty, so that no request would ever be answered".to_owned(),
-        };
-        cx.report.error_with(&path.field("http_filters"), "no-router", text, ROUTER_HELP);
+        no_router(cx, &path.field("http_filters"), last);
         router = Some(default_router());
     }
     (filters, router)
+}
+
+/// `last` is the name and the type of the last filter.
+fn no_router(cx: &mut Context<'_>, path: &Path<'_>, last: Option<(String, String)>) {
+    let text = match last {
+        Some((name, kind)) => format!("non-terminal filter `{name}` ({kind}) is the last one of `http_filters`"),
+        None => "`http_filters` is empty, so that no request would ever be answered".to_owned(),
+    };
+    cx.report.error_with(path, "no-router", text, ROUTER_HELP);
 }
 
 fn unbuilt_filter(cx: &mut Context<'_>, path: &Path<'_>, name: &str, config: Option<&Any>, is_optional: bool) {

@@ -24,16 +24,7 @@ const RAW_BUFFER: &str = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBu
 
 /// Translates a listener. An unusable address is stood in for by the unspecified one.
 pub(super) fn listener(cx: &mut Context<'_>, path: &Path<'_>, message: pb::Listener, wire: &[u8]) -> Listener {
-    use pb::listener::DrainType as Drain;
-    let drain_type = match message.drain_type() {
-        Drain::Default => DrainType::Default,
-        Drain::ModifyOnly => DrainType::ModifyOnly,
-    };
-    let traffic_direction = match message.traffic_direction() {
-        core::TrafficDirection::Unspecified => TrafficDirection::Unspecified,
-        core::TrafficDirection::Inbound => TrafficDirection::Inbound,
-        core::TrafficDirection::Outbound => TrafficDirection::Outbound,
-    };
+    let (drain_type, traffic_direction) = (drain_type(&message), traffic_direction(&message));
     let options = socket::options(message.socket_options);
     let keepalive = message.tcp_keepalive.map(socket::keepalive);
     let address = listen_address(cx, path, message.address, options.clone(), keepalive);
@@ -69,6 +60,21 @@ pub(super) fn listener(cx: &mut Context<'_>, path: &Path<'_>, message: pb::Liste
         default_filter_chain,
         access_log: cx.access_logs(path, "access_log", message.access_log),
         wire: wire.into(),
+    }
+}
+
+fn drain_type(message: &pb::Listener) -> DrainType {
+    match message.drain_type() {
+        pb::listener::DrainType::Default => DrainType::Default,
+        pb::listener::DrainType::ModifyOnly => DrainType::ModifyOnly,
+    }
+}
+
+fn traffic_direction(message: &pb::Listener) -> TrafficDirection {
+    match message.traffic_direction() {
+        core::TrafficDirection::Unspecified => TrafficDirection::Unspecified,
+        core::TrafficDirection::Inbound => TrafficDirection::Inbound,
+        core::TrafficDirection::Outbound => TrafficDirection::Outbound,
     }
 }
 
