@@ -191,14 +191,20 @@ impl H2Wire {
         self.wire.try_send(bytes).await.is_ok()
     }
 
-    /// The next frame, or `None` at the end of the connection.
+    /// The next frame, or `None` at the end of the connection. A PING is answered on the way, as
+    /// every peer must.
     pub async fn next(&mut self) -> Option<RawFrame> {
         let head = self.wire.try_read_exactly(HEAD_BYTES).await?;
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
         let kind = FrameKind::ALL[usize::from(head[3])];
         let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
         let payload = self.wire.try_read_exactly(length).await?;
-        Some(RawFrame { kind, flags: head[4], stream, payload })
+        let frame = RawFrame { kind, flags: head[4], stream, payload };
+        if kind == FrameKind::Ping && frame.flags & ACK_OR_END_STREAM == 0 {
+            // A peer that has closed its side takes no answer; what it sent before still counts.
+            let _ = self.try_send(&RawFrame::bytes(kind, ACK_OR_END_STREAM, 0, &frame.payload)).await;
+        }
+        Some(frame)
     }
 
     /// The next frame of this kind; others are passed over.

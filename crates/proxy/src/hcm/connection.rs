@@ -8,7 +8,7 @@ use nuncio_config::model::hcm::Codec;
 use nuncio_http::h2::{Sniff, is_h2_preface};
 use nuncio_net::Stream;
 use nuncio_stats::templates::http_stats;
-use tokio::{io::AsyncReadExt, time::Instant};
+use tokio::time::Instant;
 
 use super::{Hcm, h1, h2};
 use crate::{
@@ -117,7 +117,6 @@ enum Stop {
 async fn read_more(served: &Served, stream: &mut Stream, into: &mut BytesMut) -> Result<usize, Stop> {
     let idle = served.hcm.settings.common.idle_timeout;
     served.timer.set(idle.map(|d| Instant::now() + d));
-    // Nothing is held for a connection that has not sent anything yet.
     poll_fn(|cx| {
         if served.registered.control.poll_changed(Command::Serve, cx).is_ready() {
             return Poll::Ready(Err(Stop::Told));
@@ -125,15 +124,24 @@ async fn read_more(served: &Served, stream: &mut Stream, into: &mut BytesMut) ->
         if served.timer.poll_expired(cx).is_ready() {
             return Poll::Ready(Err(Stop::Idle));
         }
-        stream.poll_read_ready(cx).map(|ready| ready.map_err(|_| Stop::Io))
+        loop {
+            if std::task::ready!(stream.poll_read_ready(cx)).is_err() {
+                return Poll::Ready(Err(Stop::Io));
+            }
+            // On the stack: nothing is held for a connection that has not sent anything yet.
+            let mut first = [0; FIRST_READ];
+            match stream.try_read(&mut first) {
+                Ok(count) => {
+                    into.extend_from_slice(first.get(..count).unwrap_or_default());
+                    return Poll::Ready(Ok(count));
+                }
+                // A new socket counts as readable until a read has shown that it is not.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return Poll::Ready(Err(Stop::Io)),
+            }
+        }
     })
-    .await?;
-    into.reserve(FIRST_READ);
-    match stream.read_buf(into).await {
-        Ok(count) => Ok(count),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-        Err(_) => Err(Stop::Io),
-    }
+    .await
 }
 
 /// A whole request head in most cases.
