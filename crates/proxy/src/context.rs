@@ -172,10 +172,10 @@ impl Drop for Registered {
         let connections = &self.context.connections;
         let mut open = connections.open.borrow_mut();
         open.try_remove(self.key);
-        if open.is_empty() {
-            if let Some(waker) = connections.idle_waker.borrow_mut().take() {
-                waker.wake();
-            }
+        if open.is_empty()
+            && let Some(waker) = connections.idle_waker.borrow_mut().take()
+        {
+            waker.wake();
         }
     }
 }

@@ -151,17 +151,13 @@ pub(crate) fn rewrite(
 ) {
     let Some(request) = &mut info.request else { return };
     let waits = matches!(forward.host_rewrite, HostRewrite::Auto) && weighted.is_none();
-    if !waits {
-        if let Some(host) = rewrite::host(forward, weighted, request, None) {
-            replace_host(request, host, forward.append_x_forwarded_host);
-        }
+    if !waits && let Some(host) = rewrite::host(forward, weighted, request, None) {
+        replace_host(request, host, forward.append_x_forwarded_host);
     }
     if let Some(path) = rewrite::path(forward, &route.matches, &request.path) {
         let original = std::mem::replace(&mut request.path, Text::from(path));
-        if !suppress {
-            if let Ok(value) = HeaderValue::from_maybe_shared(original.to_bytes()) {
-                request.headers.set(names::X_ENVOY_ORIGINAL_PATH, value);
-            }
+        if !suppress && let Ok(value) = HeaderValue::from_maybe_shared(original.to_bytes()) {
+            request.headers.set(names::X_ENVOY_ORIGINAL_PATH, value);
         }
         info.original_path = Some(original);
     }

@@ -81,10 +81,11 @@ pub(crate) fn mutate(
         Some(_) => request.scheme = Scheme::Http,
         None => headers.append(names::X_FORWARDED_PROTO, proto_value(ends.tls)),
     }
-    if settings.append_x_forwarded_port && !headers.contains(&names::X_FORWARDED_PORT) {
-        if let Some(local) = ends.local.ip() {
-            headers.append(names::X_FORWARDED_PORT, HeaderValue::from(local.port()));
-        }
+    if settings.append_x_forwarded_port
+        && !headers.contains(&names::X_FORWARDED_PORT)
+        && let Some(local) = ends.local.ip()
+    {
+        headers.append(names::X_FORWARDED_PORT, HeaderValue::from(local.port()));
     }
     let edge = settings.use_remote_address && !client.internal;
     if client.internal {

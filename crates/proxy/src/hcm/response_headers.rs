@@ -36,10 +36,10 @@ pub(crate) fn mutate(
         }
         ServerHeader::AppendIfAbsent | ServerHeader::PassThrough => {}
     }
-    if settings.always_set_request_id_in_response {
-        if let Some(id) = request.and_then(|r| r.headers.get(&names::X_REQUEST_ID)) {
-            headers.set(names::X_REQUEST_ID, id.clone());
-        }
+    if settings.always_set_request_id_in_response
+        && let Some(id) = request.and_then(|r| r.headers.get(&names::X_REQUEST_ID))
+    {
+        headers.set(names::X_REQUEST_ID, id.clone());
     }
     append_via(&settings.via, headers);
 }

@@ -3,11 +3,14 @@
 
 use rustc_hash::FxHashMap;
 
+/// Values under keys of one length.
+type Keys<V> = FxHashMap<Box<[u8]>, V>;
+
 /// Values under byte-string keys, grouped by key length.
 #[derive(Debug)]
 pub(super) struct ByLength<V> {
     /// Longest first.
-    groups: Vec<(usize, FxHashMap<Box<[u8]>, V>)>,
+    groups: Vec<(usize, Keys<V>)>,
 }
 
 impl<V> Default for ByLength<V> {

@@ -202,10 +202,10 @@ impl Stream {
                     Poll::Pending => break,
                 }
             }
-            if directions.upload.ended || directions.upload_broken {
-                if let Poll::Ready(error) = down.poll_gone(cx) {
-                    return Poll::Ready(Err(Self::downstream_gone(&error)));
-                }
+            if (directions.upload.ended || directions.upload_broken)
+                && let Poll::Ready(error) = down.poll_gone(cx)
+            {
+                return Poll::Ready(Err(Self::downstream_gone(&error)));
             }
             self.deadlines.arm();
             self.deadlines.poll_expired(cx).map(Err)
@@ -282,10 +282,10 @@ impl Stream {
         info.response = Some(head);
         let table = Arc::clone(self.hcm.routes.table());
         if let (Some(host), Some(route)) = (info.virtual_host.clone(), info.route.clone()) {
-            if host.include_attempt_count_in_response {
-                if let Some(response) = &mut info.response {
-                    response.headers.set(names::X_ENVOY_ATTEMPT_COUNT, HeaderValue::from(info.upstream.attempts));
-                }
+            if host.include_attempt_count_in_response
+                && let Some(response) = &mut info.response
+            {
+                response.headers.set(names::X_ENVOY_ATTEMPT_COUNT, HeaderValue::from(info.upstream.attempts));
             }
             let levels = headers::response_levels(&table, &host, &route, None);
             headers::apply_levels(&levels, info, headers::Target::Response);

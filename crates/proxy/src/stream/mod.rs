@@ -32,8 +32,8 @@ use tokio::time::Instant;
 
 use self::{deadlines::Deadlines, record::Record};
 use crate::{
-    headers,
     hcm::{Hcm, path, request_headers},
+    headers,
     phase::phase,
     reply::{Failure, is_grpc_request},
     route::{MatchContext, Matched},
@@ -307,10 +307,10 @@ impl Stream {
         headers::prepare_upstream_request(&mut self.record.info, plan, suppress);
         headers::apply_levels(&levels, &mut self.record.info, headers::Target::Request);
         headers::rewrite(&mut self.record.info, forward, route, weighted, suppress);
-        if host.include_request_attempt_count {
-            if let Some(request) = &mut self.record.info.request {
-                request.headers.set(names::X_ENVOY_ATTEMPT_COUNT, http::HeaderValue::from_static("1"));
-            }
+        if host.include_request_attempt_count
+            && let Some(request) = &mut self.record.info.request
+        {
+            request.headers.set(names::X_ENVOY_ATTEMPT_COUNT, http::HeaderValue::from_static("1"));
         }
     }
 
