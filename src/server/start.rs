@@ -49,10 +49,7 @@ pub(super) fn build(options: Options, bootstrap: Bootstrap, log: Arc<Log>) -> Re
     let drain = Arc::new(Drain::new(options.drain_strategy, options.drain_time));
     let limits = Arc::new(GlobalLimits::new(bootstrap.max_active_downstream_connections));
     let access_logs = open_access_logs(&bootstrap, &options, &store)?;
-    let admin = bootstrap.admin.as_ref().map(|admin| bind_admin(&admin.address)).transpose();
-    let admin = admin.map_err(|error| error.to_string())?;
-    let admin_address = admin.as_ref().map(|socket| socket.local_address().clone());
-    write_files(&options, admin_address.as_ref())?;
+    let (admin, admin_address) = open_admin(&bootstrap, &options)?;
     let mut bound = bind_all(&bootstrap.listeners, workers).map_err(|error| error.to_string())?;
     // Envoy lists the stats of its client for internal requests; ours has none of them yet.
     let _ = store.group(&router_stats::TEMPLATE, http_scope("async-client"));
@@ -67,10 +64,8 @@ pub(super) fn build(options: Options, bootstrap: Bootstrap, log: Arc<Log>) -> Re
         machine_address: machine_address(options.flags.local_address_ip_version.as_deref() == Some("v6")),
         upstreams: upstreams.seed(&store),
     };
-    let (sender, events) = unbounded_channel();
-    let threads = Workers::start(workers, &seed, &sender).map_err(|error| format!("worker thread: {error}"))?;
-    let publisher = threads.publisher();
-    upstreams.discover(&publisher)?;
+    let (threads, events) = start_workers(workers, &seed)?;
+    upstreams.discover(&threads.publisher())?;
     let listen = (0..workers).map(|index| listen_command(&mut bound, index)).collect();
     let server = Rc::new(Server {
         options,
@@ -91,6 +86,24 @@ pub(super) fn build(options: Options, bootstrap: Bootstrap, log: Arc<Log>) -> Re
         state: Cell::new(State::PreInitializing),
     });
     Ok(Started { server, admin, listen, events })
+}
+
+/// Binds the admin server's address and writes down where it is.
+fn open_admin(
+    bootstrap: &Bootstrap,
+    options: &Options,
+) -> Result<(Option<BoundSocket>, Option<SocketAddress>), String> {
+    let admin = bootstrap.admin.as_ref().map(|admin| bind_admin(&admin.address)).transpose();
+    let admin = admin.map_err(|error| error.to_string())?;
+    let address = admin.as_ref().map(|socket| socket.local_address().clone());
+    write_files(options, address.as_ref())?;
+    Ok((admin, address))
+}
+
+fn start_workers(count: usize, seed: &Seed) -> Result<(Workers, UnboundedReceiver<Event>), String> {
+    let (sender, events) = unbounded_channel();
+    let threads = Workers::start(count, seed, &sender).map_err(|error| format!("worker thread: {error}"))?;
+    Ok((threads, events))
 }
 
 fn store(bootstrap: &Bootstrap, workers: usize) -> Arc<Store> {

@@ -1,7 +1,7 @@
 //! The data plane: listener -> filter chain -> HTTP connection manager -> route -> router.
 //!
-//! [`stream`] holds the driver that names a request's phases in order; deciding is done by pure
-//! functions in [`route`] and [`router`]; [`reply`] is the one table from failure to answer.
+//! `stream` holds the driver that names a request's phases in order; deciding is done by pure
+//! functions in [`route`] and `router`; [`reply`] is the one table from failure to answer.
 //! The crate runs on one worker at a time: everything is `Rc` and `Cell` but for what the main
 //! thread shares ([`context`]).
 

@@ -5,7 +5,7 @@
 //! a thousand prefixes costs what the first does. Order is kept: among the candidates the first in
 //! the config wins, exactly as a scan from the top would choose.
 //!
-//! It owns matching only. What a route then does is planned in [`crate::router`].
+//! It owns matching only. What a route then does is planned in `crate::router`.
 
 mod by_length;
 pub(crate) mod conditions;
