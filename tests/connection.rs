@@ -1,9 +1,7 @@
 //! The life of downstream connections: what keeps them, what ends them, and how the peer is told.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a broken expectation must fail the test")]
 
-use nuncio_testkit::{
-    Closed, Cluster, Config, FrameKind, H2Wire, Proxy, RawFrame, Upstream, Version, Wire, within,
-};
+use nuncio_testkit::{Closed, Cluster, Config, FrameKind, H2Wire, Proxy, RawFrame, Upstream, Version, Wire, within};
 
 const DIRECT: &str = "match: {path: /direct}, direct_response: {status: 200, body: {inline_string: direct}}";
 const GET_DIRECT: &str = "GET /direct HTTP/1.1\r\nhost: h\r\n\r\n";
@@ -102,24 +100,19 @@ async fn connection_close_is_honoured_and_announced() {
 
 #[tokio::test]
 async fn an_http1_connection_ends_after_so_many_requests() {
-    let proxy =
-        Proxy::start(&direct().manager("common_http_protocol_options: {max_requests_per_connection: 2}")).await;
+    let proxy = Proxy::start(&direct().manager("common_http_protocol_options: {max_requests_per_connection: 2}")).await;
     let mut wire = Wire::connect(proxy.address()).await;
     wire.send(format!("{GET_DIRECT}{GET_DIRECT}{GET_DIRECT}")).await;
     assert_eq!(wire.response().await.header("connection"), None);
     assert_eq!(wire.response().await.header("connection"), Some("close"));
     wire.expect_close().await;
-    proxy.stats().expect(&[
-        ("http.main.downstream_cx_max_requests_reached", 1),
-        ("http.main.downstream_rq_total", 2),
-    ]);
+    proxy.stats().expect(&[("http.main.downstream_cx_max_requests_reached", 1), ("http.main.downstream_rq_total", 2)]);
     proxy.stop().await;
 }
 
 #[tokio::test]
 async fn an_http2_connection_says_goaway_after_so_many_requests() {
-    let proxy =
-        Proxy::start(&direct().manager("common_http_protocol_options: {max_requests_per_connection: 2}")).await;
+    let proxy = Proxy::start(&direct().manager("common_http_protocol_options: {max_requests_per_connection: 2}")).await;
     let mut h2 = H2Wire::connect(proxy.address()).await;
     h2.send(&RawFrame::get(1, "/direct")).await;
     h2.send(&RawFrame::get(3, "/direct")).await;
@@ -172,8 +165,7 @@ async fn a_busy_connection_is_not_idle() {
 
 #[tokio::test]
 async fn a_connection_lives_no_longer_than_max_connection_duration() {
-    let proxy =
-        Proxy::start(&direct().manager("common_http_protocol_options: {max_connection_duration: 0.1s}")).await;
+    let proxy = Proxy::start(&direct().manager("common_http_protocol_options: {max_connection_duration: 0.1s}")).await;
     let mut wire = Wire::connect(proxy.address()).await;
     wire.send(GET_DIRECT).await;
     assert_eq!(wire.response().await.text(), "direct");

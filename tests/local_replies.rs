@@ -100,10 +100,7 @@ fn cases() -> Vec<Case> {
             flag: "UPE",
             details: "upstream_reset_before_response_started{protocol_error}",
             grpc_status: "14",
-            stats: &[
-                ("cluster.garbage.upstream_cx_protocol_error", 1),
-                ("cluster.garbage.upstream_rq_502", 1),
-            ],
+            stats: &[("cluster.garbage.upstream_cx_protocol_error", 1), ("cluster.garbage.upstream_rq_502", 1)],
         },
         Case {
             path: "/half-head",

@@ -5,10 +5,7 @@ use http::{HeaderValue, StatusCode};
 use nuncio_api::{Headers, names};
 use nuncio_stats::{
     Shard,
-    templates::{
-        cluster_stats as c,
-        http_class, http_stats, listener_http_class, listener_http_stats,
-    },
+    templates::{cluster_stats as c, http_class, http_stats, listener_http_class, listener_http_stats},
 };
 
 /// Counts a response that went downstream.
