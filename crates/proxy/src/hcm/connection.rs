@@ -104,6 +104,10 @@ async fn serve_by_preface(served: Served, mut stream: Stream) -> Ended {
                 served.hcm.stats.inc(http_stats::DOWNSTREAM_CX_IDLE_TIMEOUT);
                 return Ended::Local;
             }
+            Err(Stop::TooOld) => {
+                served.hcm.stats.inc(http_stats::DOWNSTREAM_CX_MAX_DURATION_REACHED);
+                return Ended::Local;
+            }
         }
     }
 }
@@ -112,17 +116,21 @@ enum Stop {
     Io,
     Told,
     Idle,
+    TooOld,
 }
 
 async fn read_more(served: &Served, stream: &mut Stream, into: &mut BytesMut) -> Result<usize, Stop> {
-    let idle = served.hcm.settings.common.idle_timeout;
-    served.timer.set(idle.map(|d| Instant::now() + d));
+    let common = &served.hcm.settings.common;
+    let idle_at = common.idle_timeout.map(|d| Instant::now() + d);
+    let lives_until = common.max_connection_duration.map(|d| served.info.start + d);
+    served.timer.set([idle_at, lives_until].into_iter().flatten().min());
     poll_fn(|cx| {
         if served.registered.control.poll_changed(Command::Serve, cx).is_ready() {
             return Poll::Ready(Err(Stop::Told));
         }
         if served.timer.poll_expired(cx).is_ready() {
-            return Poll::Ready(Err(Stop::Idle));
+            let too_old = lives_until.is_some_and(|at| at <= Instant::now());
+            return Poll::Ready(Err(if too_old { Stop::TooOld } else { Stop::Idle }));
         }
         loop {
             if std::task::ready!(stream.poll_read_ready(cx)).is_err() {

@@ -143,7 +143,7 @@ async fn wait(served: &Served, codec: &mut ServerConn) -> Waited {
     let now = Instant::now();
     let idle_at = settings.common.idle_timeout.map(|d| now + d);
     let lives_until = settings.common.max_connection_duration.map(|d| served.info.start + d);
-    let mut head_until: Option<Instant> = None;
+    let mut head_until: Option<(Instant, Failure)> = None;
     let mut armed = false;
     poll_fn(|cx| {
         if let Poll::Ready(waited) = poll_request(codec, cx) {
@@ -165,9 +165,9 @@ async fn wait(served: &Served, codec: &mut ServerConn) -> Waited {
         }
         if !armed {
             armed = true;
-            served.timer.set([idle_at, lives_until, head_until].into_iter().flatten().min());
+            served.timer.set(earliest([idle_at, lives_until, head_until.as_ref().map(|(at, _)| *at)]));
         }
-        poll_deadlines(served, cx, idle_at, lives_until, head_until)
+        poll_deadlines(served, cx, idle_at, lives_until, head_until.as_ref())
     })
     .await
 }
@@ -182,11 +182,22 @@ fn poll_request(codec: &mut ServerConn, cx: &mut Context<'_>) -> Poll<Waited> {
     })
 }
 
-/// When a head that has begun must be complete.
-fn head_deadline(served: &Served) -> Option<Instant> {
+/// When a head that has begun must be complete, and what it means when it is not.
+fn head_deadline(served: &Served) -> Option<(Instant, Failure)> {
     let settings = &served.hcm.settings;
     let now = Instant::now();
-    [settings.request_headers_timeout, settings.stream_idle_timeout].into_iter().flatten().min().map(|d| now + d)
+    [
+        (settings.request_headers_timeout, Failure::RequestHeadersTimeout),
+        (settings.request_timeout, Failure::RequestTimeout),
+        (settings.stream_idle_timeout, Failure::StreamIdle { request_complete: false }),
+    ]
+    .into_iter()
+    .filter_map(|(limit, failure)| Some((now + limit?, failure)))
+    .min_by_key(|(at, _)| *at)
+}
+
+fn earliest(deadlines: [Option<Instant>; 3]) -> Option<Instant> {
+    deadlines.into_iter().flatten().min()
 }
 
 fn poll_deadlines(
@@ -194,19 +205,14 @@ fn poll_deadlines(
     cx: &mut Context<'_>,
     idle_at: Option<Instant>,
     lives_until: Option<Instant>,
-    head_until: Option<Instant>,
+    head_until: Option<&(Instant, Failure)>,
 ) -> Poll<Waited> {
     std::task::ready!(served.timer.poll_expired(cx));
     let now = Instant::now();
     let passed = |at: Option<Instant>| at.is_some_and(|at| at <= now);
     let stats = &served.hcm.stats;
-    if passed(head_until) {
-        let headers_timeout = served.hcm.settings.request_headers_timeout.is_some();
-        return Poll::Ready(Waited::Refused(if headers_timeout {
-            Failure::RequestHeadersTimeout
-        } else {
-            Failure::StreamIdle { request_complete: false }
-        }));
+    if let Some((_, failure)) = head_until.filter(|(at, _)| *at <= now) {
+        return Poll::Ready(Waited::Refused(failure.clone()));
     }
     if passed(lives_until) {
         stats.inc(http_stats::DOWNSTREAM_CX_MAX_DURATION_REACHED);
@@ -216,7 +222,7 @@ fn poll_deadlines(
         stats.inc(http_stats::DOWNSTREAM_CX_IDLE_TIMEOUT);
         return Poll::Ready(Waited::Stop);
     }
-    served.timer.set([idle_at, lives_until, head_until].into_iter().flatten().min());
+    served.timer.set(earliest([idle_at, lives_until, head_until.map(|(at, _)| *at)]));
     cx.waker().wake_by_ref();
     Poll::Pending
 }

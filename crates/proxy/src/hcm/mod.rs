@@ -7,6 +7,7 @@ pub(crate) mod cidr;
 pub(crate) mod connection;
 mod h1;
 mod h2;
+mod joined;
 pub(crate) mod path;
 pub(crate) mod request_headers;
 pub(crate) mod request_id;
@@ -93,6 +94,8 @@ fn http1_options(settings: &HttpConnectionManager, buffer_limit: usize) -> codec
             codec1::HeaderKeyFormat::LowerCase
         },
         buffer_limit,
+        // A client that closes its side has gone, as in Envoy: what it asked for is not worth finishing.
+        half_close: false,
         ..codec1::ServerOptions::default()
     }
 }

@@ -12,7 +12,7 @@ use nuncio_api::{HeaderName, Headers, RequestHead, Scheme, names};
 use nuncio_config::model::{HttpConnectionManager, hcm::StripHostPort};
 use nuncio_net::SocketAddress;
 
-use super::{cidr, request_id};
+use super::{cidr, joined, request_id};
 use crate::route::domains::without_port;
 
 /// What the connection knows about its ends.
@@ -66,6 +66,7 @@ pub(crate) fn mutate(
     request: &mut RequestHead,
     random: impl FnOnce() -> u128,
 ) -> Client {
+    request.headers.join_repeated(joined::in_requests);
     drop_hop_by_hop(request);
     let headers = &mut request.headers;
     headers.remove(&names::X_ENVOY_INTERNAL);

@@ -5,10 +5,11 @@ use http::{HeaderValue, header};
 use nuncio_api::{Headers, RequestHead, names};
 use nuncio_config::model::{HttpConnectionManager, hcm::ServerHeader};
 
-use super::request_headers::append_via;
+use super::{joined, request_headers::append_via};
 
 /// Removes what concerns the upstream hop alone, before the response is changed further.
 pub(crate) fn drop_hop_by_hop(headers: &mut Headers) {
+    headers.join_repeated(joined::in_responses);
     headers.retain(|name, _| {
         !(*name == header::CONNECTION
             || *name == header::TRANSFER_ENCODING

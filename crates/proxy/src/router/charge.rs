@@ -20,17 +20,6 @@ pub(crate) fn downstream(manager: &Shard, listener: &Shard, status: StatusCode) 
     }
 }
 
-/// Counts a 1xx that went downstream. It completes nothing.
-pub(crate) fn downstream_informational(manager: &Shard, listener: &Shard) {
-    manager.inc(http_stats::DOWNSTREAM_RQ_1XX);
-    listener.inc(listener_http_stats::DOWNSTREAM_RQ_1XX);
-}
-
-/// Counts a 1xx from the upstream.
-pub(crate) fn upstream_informational(cluster: &Shard, internal: bool) {
-    upstream(cluster, StatusCode::CONTINUE, internal, false);
-}
-
 /// Counts a response (or local reply) against its cluster.
 pub(crate) fn upstream(cluster: &Shard, status: StatusCode, internal: bool, canary: bool) {
     let code = status.as_u16();

@@ -11,7 +11,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderValue, StatusCode};
+use http::HeaderValue;
 use nuncio_api::{Protocol, ResponseHead, names};
 use nuncio_config::model::{cluster::UpstreamProtocol, route::Forward};
 use nuncio_http::{ClientExchange, Exchange, ServerExchange, StreamError, exchange::ResetReason};
@@ -68,7 +68,7 @@ impl Stream {
             Ok(()) => {
                 self.record.info.response_trailers = directions.download.trailers.take();
                 self.record.ended = true;
-                self.count_response();
+                self.record_time();
                 if directions.upload.ended && !directions.upload_broken {
                     upstream.finish();
                 } else {
@@ -247,13 +247,14 @@ impl Stream {
         }
     }
 
-    /// `100 Continue` goes on when the upstream is to answer it; other 1xx are dropped, as in Envoy.
+    /// 1xx responses go on when the upstream is to answer expectations; else they end here, as in
+    /// Envoy.
     fn pass_informational<D: ServerExchange>(&self, head: &ResponseHead, down: &mut D) {
-        if head.status == StatusCode::CONTINUE && self.hcm.settings.proxy_100_continue {
-            if let Some(cluster) = self.record.cluster.as_ref().filter(|_| self.hcm.settings.router.dynamic_stats) {
-                charge::upstream_informational(cluster.stats(), self.record.info.internal);
-            }
-            charge::downstream_informational(&self.hcm.stats, &self.hcm.listener_stats);
+        if let Some(cluster) = self.charged_cluster() {
+            charge::upstream(cluster.stats(), head.status, self.record.info.internal, false);
+        }
+        if self.hcm.settings.proxy_100_continue {
+            charge::downstream(&self.hcm.stats, &self.hcm.listener_stats, head.status);
             down.send_informational(head.status, &head.headers);
         }
     }
@@ -271,10 +272,12 @@ impl Stream {
         let suppress = self.hcm.settings.router.suppress_envoy_headers;
         response_headers::drop_hop_by_hop(&mut head.headers);
         if !suppress {
-            let since = self.record.info.request_complete.unwrap_or(self.record.info.start);
-            let mut value = HeaderValue::from(millis(now.saturating_duration_since(since)));
-            value.set_sensitive(true);
-            head.headers.set(names::X_ENVOY_UPSTREAM_SERVICE_TIME, value);
+            // An answer that comes before the request is complete has no service time.
+            if let Some(since) = self.record.info.request_complete {
+                let mut value = HeaderValue::from(millis(now.saturating_duration_since(since)));
+                value.set_sensitive(true);
+                head.headers.set(names::X_ENVOY_UPSTREAM_SERVICE_TIME, value);
+            }
         }
         let info = &mut self.record.info;
         info.upstream_first_rx = Some(now);
@@ -298,6 +301,7 @@ impl Stream {
         self.responded = true;
     }
 
+    /// Counts a response by its code when its head is there.
     fn count_head(&mut self, head: &ResponseHead, upstream: &UpstreamStream) {
         self.record.canary = charge::is_canary(&head.headers, upstream.host().is_canary());
         if head.status.is_server_error() {
@@ -305,20 +309,21 @@ impl Stream {
         } else {
             upstream.host().count_success();
         }
+        if let Some(cluster) = self.charged_cluster() {
+            charge::upstream(cluster.stats(), head.status, self.record.info.internal, self.record.canary);
+        }
     }
 
-    /// Counts a complete response against its cluster; one that is cut short is not counted.
-    fn count_response(&self) {
-        let (Some(cluster), Some(response)) = (&self.record.cluster, &self.record.info.response) else { return };
-        if !self.hcm.settings.router.dynamic_stats {
-            return;
-        }
-        let (internal, canary) = (self.record.info.internal, self.record.canary);
-        charge::upstream(cluster.stats(), response.status, internal, canary);
-        if let Some(since) = self.record.info.request_complete {
+    /// Records how long a complete response took; one that is cut short is not recorded.
+    fn record_time(&self) {
+        if let (Some(cluster), Some(since)) = (self.charged_cluster(), self.record.info.request_complete) {
             let ms = millis(Instant::now().saturating_duration_since(since));
-            charge::upstream_time(cluster.stats(), ms, internal, canary);
+            charge::upstream_time(cluster.stats(), ms, self.record.info.internal, self.record.canary);
         }
+    }
+
+    fn charged_cluster(&self) -> Option<&Rc<Cluster>> {
+        self.record.cluster.as_ref().filter(|_| self.hcm.settings.router.dynamic_stats)
     }
 
     /// Both bodies, until the response is complete and sent.
@@ -368,7 +373,6 @@ impl Stream {
             Failure::UpstreamReset | Failure::UpstreamTermination | Failure::UpstreamProtocol => {
                 host.count_error();
             }
-            Failure::MaxStreamDuration { .. } => stats.inc(c::UPSTREAM_RQ_MAX_DURATION_REACHED),
             _ => {}
         }
         upstream.reset(ResetReason::Cancel);

@@ -265,7 +265,10 @@ impl Stream {
     ) -> Result<(), Failure> {
         phase!("plan");
         let plan = plan::plan(forward, &self.hcm.settings, self.record.request(), fastrand::u64(..));
-        let name = plan.cluster.as_ref().ok_or(Failure::NoCluster(forward.cluster_not_found))?;
+        let Some(name) = &plan.cluster else {
+            self.hcm.router_stats.inc(router_stats::NO_CLUSTER);
+            return Err(Failure::NoCluster(forward.cluster_not_found));
+        };
         let Some(cluster) = self.hcm.context.clusters.cluster(name) else {
             self.hcm.router_stats.inc(router_stats::NO_CLUSTER);
             return Err(Failure::NoCluster(forward.cluster_not_found));

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
-use nuncio_api::{Headers, ResponseHead, message::BodyLength};
+use nuncio_api::{Headers, Protocol, ResponseHead, message::BodyLength};
 use nuncio_http::{ServerExchange, exchange::ResetReason};
 use nuncio_stats::templates::{http_stats, router_stats};
 use tokio::time::Instant;
@@ -24,7 +24,7 @@ impl Stream {
         if self.hcm.settings.proxy_100_continue {
             return;
         }
-        charge::downstream_informational(&self.hcm.stats, &self.hcm.listener_stats);
+        charge::downstream(&self.hcm.stats, &self.hcm.listener_stats, StatusCode::CONTINUE);
         down.send_informational(StatusCode::CONTINUE, &Headers::new());
         if let Some(request) = &mut self.record.info.request {
             request.headers.remove(&header::EXPECT);
@@ -41,20 +41,27 @@ impl Stream {
     ) {
         self.record.info.details = Some("direct_response".into());
         let mut list = Headers::with_capacity(6);
-        if !body.is_empty() {
-            list.append(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-            list.append(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-        }
         if let Some(value) = location.and_then(|l| HeaderValue::try_from(l).ok()) {
             list.append(header::LOCATION, value);
         }
         self.record.info.response = Some(ResponseHead { headers: list, ..head(status) });
+        self.apply_route_response_headers();
+        if let (Some(response), false) = (&mut self.record.info.response, body.is_empty()) {
+            // After the route's own headers, whose content-type stands.
+            response.headers.set(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+            if !response.headers.contains(&header::CONTENT_TYPE) {
+                response.headers.append(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+            }
+        }
+        self.send_own(body, down);
+    }
+
+    fn apply_route_response_headers(&mut self) {
         let table = std::sync::Arc::clone(self.hcm.routes.table());
         if let (Some(host), Some(route)) = (self.record.info.virtual_host.clone(), self.record.info.route.clone()) {
             let levels = headers::response_levels(&table, &host, &route, None);
             headers::apply_levels(&levels, &mut self.record.info, headers::Target::Response);
         }
-        self.send_own(body, down);
     }
 
     /// `require_tls`.
@@ -93,6 +100,7 @@ impl Stream {
         if self.responded {
             self.record.info.details = Some(failure.details_after_response_started());
             self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_TX_RESET);
+            self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_RX_RESET);
             down.reset(ResetReason::InternalError);
             self.record.ended = true;
             return;
@@ -108,17 +116,16 @@ impl Stream {
         if close {
             down.close_after_response();
         }
+        if matches!(failure, Failure::NoCluster(_)) {
+            self.apply_route_response_headers();
+        }
         self.send_own(body, down);
     }
 
     fn count_failure(&self, failure: &Failure) {
         let stats = &self.hcm.stats;
         match failure {
-            Failure::Codec(_) => {
-                stats.inc(http_stats::DOWNSTREAM_CX_PROTOCOL_ERROR);
-                stats.inc(http_stats::DOWNSTREAM_RQ_RX_RESET);
-            }
-            Failure::LowVersion => stats.inc(http_stats::DOWNSTREAM_CX_PROTOCOL_ERROR),
+            Failure::Codec(_) | Failure::LowVersion => stats.inc(http_stats::DOWNSTREAM_CX_PROTOCOL_ERROR),
             Failure::StreamIdle { .. } => stats.inc(http_stats::DOWNSTREAM_RQ_IDLE_TIMEOUT),
             Failure::MaxStreamDuration { .. } => stats.inc(http_stats::DOWNSTREAM_RQ_MAX_DURATION_REACHED),
             Failure::RequestTimeout => stats.inc(http_stats::DOWNSTREAM_RQ_TIMEOUT),
@@ -176,6 +183,10 @@ impl Stream {
                 &mut response.headers,
             );
         }
+        let longest = hcm.settings.common.max_connection_duration;
+        if longest.is_some_and(|longest| info.connection.start.elapsed() >= longest) {
+            down.close_after_response();
+        }
         if hcm.context.drain.should_close(|| fastrand::u64(..)) {
             hcm.stats.inc(http_stats::DOWNSTREAM_CX_DRAIN_CLOSE);
             down.close_after_response();
@@ -186,7 +197,11 @@ impl Stream {
     /// Moves the last bytes on, within the idle timeout, and takes the wire counts.
     pub(super) async fn flush<D: ServerExchange>(&mut self, down: &mut D) {
         if !self.request_ended() && self.responded {
+            // What is left of the request will never be read.
             self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_RESPONSE_BEFORE_RQ_COMPLETE);
+            if self.record.ended && self.record.info.protocol != Some(Protocol::Http2) {
+                self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_RX_RESET);
+            }
         }
         self.deadlines.touch(Instant::now());
         self.deadlines.arm();
