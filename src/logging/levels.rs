@@ -85,8 +85,9 @@ pub(crate) const LOGGERS: [&str; 73] = [
 const ENVOYS: usize = 73;
 
 /// Modules that have a component of another name; the longest match counts.
-const MODULES: [(&str, &str); 19] = [
+const MODULES: [(&str, &str); 20] = [
     ("nuncio::admin", "admin"),
+    ("nuncio::phase", "http"),
     ("nuncio_config", "config"),
     ("nuncio_http::h2", "http2"),
     ("nuncio_http", "http"),
