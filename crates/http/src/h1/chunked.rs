@@ -170,8 +170,12 @@ fn trailers(buf: &mut BytesMut, limits: TrailerLimits) -> Result<Option<Headers>
     }
     let window = buf.get(..buf.len().min(limits.bytes)).unwrap_or_default();
     let mut slots = vec![EMPTY_HEADER; limits.count.min(window.len())];
-    let (length, lines) = match httparse::parse_headers(window, &mut slots) {
-        Ok(Status::Complete((length, headers))) => (length, head::lines_of(headers, window)),
+    let mut lines = head::Lines::new();
+    let length = match httparse::parse_headers(window, &mut slots) {
+        Ok(Status::Complete((length, headers))) => {
+            head::note_lines(headers, window, &mut lines);
+            length
+        }
         Ok(Status::Partial) if buf.len() > limits.bytes => return Err(details::HEADERS_TOO_LARGE),
         Ok(Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) if limits.count <= window.len() => {

@@ -13,7 +13,7 @@ use nuncio_api::{Headers, Text, names};
 use smallvec::SmallVec;
 
 use super::details;
-use super::names_cache::name_of;
+use super::names_cache::{self, Names};
 use super::options::UnderscoresAction;
 use crate::error::ProtocolError;
 
@@ -52,9 +52,11 @@ impl Span {
 /// Name and value of each header line.
 pub(super) type Lines = SmallVec<[(Span, Span); 32]>;
 
-/// Records where the header lines lie.
-pub(super) fn lines_of(headers: &[Header<'_>], whole: &[u8]) -> Lines {
-    headers.iter().map(|h| (Span::of(h.name.as_bytes(), whole), Span::of(h.value, whole))).collect()
+/// Records where the header lines lie. The list is large and stays where it is: moving it from
+/// function to function would cost as much as finding the lines.
+pub(super) fn note_lines(headers: &[Header<'_>], whole: &[u8], lines: &mut Lines) {
+    lines.clear();
+    lines.extend(headers.iter().map(|h| (Span::of(h.name.as_bytes(), whole), Span::of(h.value, whole))));
 }
 
 /// Decides when a growing buffer is worth another parse, so that a head that drips in byte by
@@ -193,10 +195,19 @@ pub(super) struct Fields {
 
 /// Reads the header lines of `head` in order.
 pub(super) fn fields(head: &Bytes, lines: &Lines, request: Option<UnderscoresAction>) -> Result<Fields, ProtocolError> {
+    names_cache::with(|names| fields_with(names, head, lines, request))
+}
+
+fn fields_with(
+    names: &mut Names,
+    head: &Bytes,
+    lines: &Lines,
+    request: Option<UnderscoresAction>,
+) -> Result<Fields, ProtocolError> {
     let mut fields = Fields { headers: Headers::with_capacity(lines.len() + 8), ..Fields::default() };
     for (name, value) in lines {
         let raw_name = name.bytes(head);
-        let name = name_of(raw_name).ok_or(details::CODEC_ERROR)?;
+        let name = names.name_of(raw_name).ok_or(details::CODEC_ERROR)?;
         if let Some(action) = request
             && action != UnderscoresAction::Allow
             && raw_name.contains(&b'_')
@@ -221,13 +232,15 @@ pub(super) fn fields(head: &Bytes, lines: &Lines, request: Option<UnderscoresAct
 
 /// Header lines as they are, with no meaning given to any (trailers).
 pub(super) fn plain_headers(block: &Bytes, lines: &Lines) -> Result<Headers, ProtocolError> {
-    let mut headers = Headers::with_capacity(lines.len());
-    for (name, value) in lines {
-        let name = name_of(name.bytes(block)).ok_or(details::CODEC_ERROR)?;
-        let value = HeaderValue::from_maybe_shared(value.slice(block)).map_err(|_| details::INVALID_CHARACTERS)?;
-        headers.append(name, value);
-    }
-    Ok(headers)
+    names_cache::with(|names| {
+        let mut headers = Headers::with_capacity(lines.len());
+        for (name, value) in lines {
+            let name = names.name_of(name.bytes(block)).ok_or(details::CODEC_ERROR)?;
+            let value = HeaderValue::from_maybe_shared(value.slice(block)).map_err(|_| details::INVALID_CHARACTERS)?;
+            headers.append(name, value);
+        }
+        Ok(headers)
+    })
 }
 
 impl Fields {

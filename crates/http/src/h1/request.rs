@@ -53,11 +53,12 @@ pub fn parse_request(buf: &mut BytesMut, options: &ServerOptions) -> Result<Opti
     head::skip_blank_lines(buf);
     let limit = options.max_head_bytes;
     let window = buf.get(..buf.len().min(limit)).unwrap_or_default();
-    let (line, lines, head, head_bytes) = match attempt(window, options)? {
-        Attempt::Complete((line, lines, None), length) => (line, lines, buf.split_to(length).freeze(), length),
-        Attempt::Complete((line, lines, Some(unfolded)), length) => {
+    let mut lines = Lines::new();
+    let (line, head, head_bytes) = match attempt(window, options, &mut lines)? {
+        Attempt::Complete((line, None), length) => (line, buf.split_to(length).freeze(), length),
+        Attempt::Complete((line, Some(unfolded)), length) => {
             bytes::Buf::advance(buf, length);
-            (line, lines, unfolded, length)
+            (line, unfolded, length)
         }
         Attempt::Partial if buf.len() > limit => return Err(details::HEADERS_TOO_LARGE),
         Attempt::Partial => return Ok(None),
@@ -65,44 +66,47 @@ pub fn parse_request(buf: &mut BytesMut, options: &ServerOptions) -> Result<Opti
     assemble(&line, &lines, &head, options).map(|request| Some(ParsedRequest { head_bytes, ..request }))
 }
 
-type Parts = (StartLine, Lines, Option<Bytes>);
+/// The start line, and the head where it had to be unfolded.
+type Parts = (StartLine, Option<Bytes>);
 
-fn attempt(window: &[u8], options: &ServerOptions) -> Result<Attempt<Parts>, ProtocolError> {
+fn attempt(window: &[u8], options: &ServerOptions, lines: &mut Lines) -> Result<Attempt<Parts>, ProtocolError> {
     if window.is_empty() {
         return Ok(Attempt::Partial);
     }
-    if let Some(done) = with_slots(window, options.max_headers_count)? {
+    if let Some(done) = with_slots(window, options.max_headers_count, lines)? {
         return Ok(match done {
             Attempt::Partial => Attempt::Partial,
-            Attempt::Complete((line, lines), length) => Attempt::Complete((line, lines, None), length),
+            Attempt::Complete(line, length) => Attempt::Complete((line, None), length),
         });
     }
     let Some((unfolded, length)) = head::unfold(window)? else {
         return Ok(Attempt::Partial);
     };
-    match with_slots(&unfolded, options.max_headers_count)? {
-        Some(Attempt::Complete((line, lines), _)) => {
-            Ok(Attempt::Complete((line, lines, Some(unfolded.freeze())), length))
-        }
+    match with_slots(&unfolded, options.max_headers_count, lines)? {
+        Some(Attempt::Complete(line, _)) => Ok(Attempt::Complete((line, Some(unfolded.freeze())), length)),
         _ => Err(details::CODEC_ERROR),
     }
 }
 
-type Found = Option<Attempt<(StartLine, Lines)>>;
+type Found = Option<Attempt<StartLine>>;
 
 /// Picks room for the header lines: on the stack for up to the default count.
-fn with_slots(window: &[u8], max: usize) -> Result<Found, ProtocolError> {
+fn with_slots(window: &[u8], max: usize, lines: &mut Lines) -> Result<Found, ProtocolError> {
     if max <= INLINE_HEADERS {
         let mut slots = [const { MaybeUninit::<Header<'_>>::uninit() }; INLINE_HEADERS];
-        locate(window, slots.get_mut(..max).unwrap_or_default())
+        locate(window, slots.get_mut(..max).unwrap_or_default(), lines)
     } else {
         let mut slots: Vec<MaybeUninit<Header<'_>>> = Vec::new();
         slots.resize_with(max.min(window.len()), MaybeUninit::uninit);
-        locate(window, &mut slots)
+        locate(window, &mut slots, lines)
     }
 }
 
-fn locate<'b>(window: &'b [u8], slots: &mut [MaybeUninit<Header<'b>>]) -> Result<Found, ProtocolError> {
+fn locate<'b>(
+    window: &'b [u8],
+    slots: &mut [MaybeUninit<Header<'b>>],
+    lines: &mut Lines,
+) -> Result<Found, ProtocolError> {
     let mut request = httparse::Request::new(&mut []);
     let result = request.parse_with_uninit_headers(window, slots);
     let Some(status) = head::outcome(result, window)? else {
@@ -116,7 +120,8 @@ fn locate<'b>(window: &'b [u8], slots: &mut [MaybeUninit<Header<'b>>]) -> Result
         target: Span::of(request.path.unwrap_or_default().as_bytes(), window),
         minor_version: request.version.unwrap_or(0),
     };
-    Ok(Some(Attempt::Complete((line, head::lines_of(request.headers, window)), length)))
+    head::note_lines(request.headers, window, lines);
+    Ok(Some(Attempt::Complete(line, length)))
 }
 
 fn assemble(

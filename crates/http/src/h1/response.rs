@@ -76,11 +76,12 @@ pub fn parse_response(
 fn parse(buf: &mut BytesMut, asked: Asked, options: &ClientOptions) -> Result<Option<ParsedResponse>, ProtocolError> {
     let limit = options.max_head_bytes;
     let window = buf.get(..buf.len().min(limit)).unwrap_or_default();
-    let (line, lines, head, head_bytes) = match attempt(window, options)? {
-        Attempt::Complete((line, lines, None), length) => (line, lines, buf.split_to(length).freeze(), length),
-        Attempt::Complete((line, lines, Some(unfolded)), length) => {
+    let mut lines = Lines::new();
+    let (line, head, head_bytes) = match attempt(window, options, &mut lines)? {
+        Attempt::Complete((line, None), length) => (line, buf.split_to(length).freeze(), length),
+        Attempt::Complete((line, Some(unfolded)), length) => {
             bytes::Buf::advance(buf, length);
-            (line, lines, unfolded, length)
+            (line, unfolded, length)
         }
         Attempt::Partial if buf.len() > limit => return Err(details::HEADERS_TOO_LARGE),
         Attempt::Partial => return Ok(None),
@@ -94,43 +95,46 @@ struct StatusLine {
     minor_version: u8,
 }
 
-type Parts = (StatusLine, Lines, Option<Bytes>);
+/// The start line, and the head where it had to be unfolded.
+type Parts = (StatusLine, Option<Bytes>);
 
-fn attempt(window: &[u8], options: &ClientOptions) -> Result<Attempt<Parts>, ProtocolError> {
+fn attempt(window: &[u8], options: &ClientOptions, lines: &mut Lines) -> Result<Attempt<Parts>, ProtocolError> {
     if window.is_empty() {
         return Ok(Attempt::Partial);
     }
-    if let Some(done) = with_slots(window, options.max_headers_count)? {
+    if let Some(done) = with_slots(window, options.max_headers_count, lines)? {
         return Ok(match done {
             Attempt::Partial => Attempt::Partial,
-            Attempt::Complete((line, lines), length) => Attempt::Complete((line, lines, None), length),
+            Attempt::Complete(line, length) => Attempt::Complete((line, None), length),
         });
     }
     let Some((unfolded, length)) = head::unfold(window)? else {
         return Ok(Attempt::Partial);
     };
-    match with_slots(&unfolded, options.max_headers_count)? {
-        Some(Attempt::Complete((line, lines), _)) => {
-            Ok(Attempt::Complete((line, lines, Some(unfolded.freeze())), length))
-        }
+    match with_slots(&unfolded, options.max_headers_count, lines)? {
+        Some(Attempt::Complete(line, _)) => Ok(Attempt::Complete((line, Some(unfolded.freeze())), length)),
         _ => Err(details::CODEC_ERROR),
     }
 }
 
-type Found = Option<Attempt<(StatusLine, Lines)>>;
+type Found = Option<Attempt<StatusLine>>;
 
-fn with_slots(window: &[u8], max: usize) -> Result<Found, ProtocolError> {
+fn with_slots(window: &[u8], max: usize, lines: &mut Lines) -> Result<Found, ProtocolError> {
     if max <= INLINE_HEADERS {
         let mut slots = [const { MaybeUninit::<Header<'_>>::uninit() }; INLINE_HEADERS];
-        locate(window, slots.get_mut(..max).unwrap_or_default())
+        locate(window, slots.get_mut(..max).unwrap_or_default(), lines)
     } else {
         let mut slots: Vec<MaybeUninit<Header<'_>>> = Vec::new();
         slots.resize_with(max.min(window.len()), MaybeUninit::uninit);
-        locate(window, &mut slots)
+        locate(window, &mut slots, lines)
     }
 }
 
-fn locate<'b>(window: &'b [u8], slots: &mut [MaybeUninit<Header<'b>>]) -> Result<Found, ProtocolError> {
+fn locate<'b>(
+    window: &'b [u8],
+    slots: &mut [MaybeUninit<Header<'b>>],
+    lines: &mut Lines,
+) -> Result<Found, ProtocolError> {
     let mut response = httparse::Response::new(&mut []);
     let result = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, window, slots);
     let Some(status) = head::outcome(result, window)? else {
@@ -140,7 +144,8 @@ fn locate<'b>(window: &'b [u8], slots: &mut [MaybeUninit<Header<'b>>]) -> Result
         return Ok(Some(Attempt::Partial));
     };
     let line = StatusLine { code: response.code.unwrap_or(0), minor_version: response.version.unwrap_or(0) };
-    Ok(Some(Attempt::Complete((line, head::lines_of(response.headers, window)), length)))
+    head::note_lines(response.headers, window, lines);
+    Ok(Some(Attempt::Complete(line, length)))
 }
 
 fn assemble(

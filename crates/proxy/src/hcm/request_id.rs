@@ -4,16 +4,31 @@
 
 use http::HeaderValue;
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
+/// Where each byte's two digits stand.
+const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+
+/// The two digits of every byte.
+const PAIRS: [[u8; 2]; 256] = {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [HEX[byte >> 4], HEX[byte & 0xf]];
+        byte += 1;
+    }
+    pairs
+};
 
 /// A fresh id from a random number of 128 bits.
 pub(crate) fn generate(random: u128) -> HeaderValue {
-    let bytes = (random & !(0xf << 76) | (4 << 76)) & !(0b11 << 62) | (0b10 << 62);
+    let mut bytes = random.to_be_bytes();
+    let [.., version, _, variant, _, _, _, _, _, _, _] = &mut bytes;
+    *version = *version & 0x0f | 0x40;
+    *variant = *variant & 0x3f | 0x80;
     let mut text = [b'-'; 36];
-    let mut nibbles = (0..32).rev().map(|n| ((bytes >> (4 * n)) & 0xf) as usize);
-    for (at, slot) in text.iter_mut().enumerate() {
-        if !matches!(at, 8 | 13 | 18 | 23) {
-            *slot = nibbles.next().and_then(|n| HEX.get(n)).copied().unwrap_or(b'0');
+    for (byte, at) in bytes.iter().zip(PLACES) {
+        if let Some(pair) = text.get_mut(at..at + 2) {
+            pair.copy_from_slice(&PAIRS[usize::from(*byte)]);
         }
     }
     let mut value = HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(""));
