@@ -126,6 +126,8 @@ pub(crate) struct Control {
     waker: RefCell<Option<Waker>>,
     /// Requests in flight on the connection.
     pub(crate) active_requests: Cell<u32>,
+    /// Whether there were any when the connection ended, if it lingers after that.
+    pub(crate) was_active_at_end: Cell<Option<bool>>,
 }
 
 impl Control {

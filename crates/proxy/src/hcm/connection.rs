@@ -50,7 +50,7 @@ pub(crate) async fn serve(hcm: Rc<Hcm>, info: Rc<ConnectionInfo>, registered: Re
         Codec::Http2 => h2::serve(served, stream, BytesMut::new()).await,
         Codec::Auto => serve_by_preface(served, stream).await,
     };
-    let active = control.active_requests.get() > 0;
+    let active = control.was_active_at_end.get().unwrap_or(control.active_requests.get() > 0);
     stats.inc(http_stats::DOWNSTREAM_CX_DESTROY);
     if active {
         stats.inc(http_stats::DOWNSTREAM_CX_DESTROY_ACTIVE_RQ);

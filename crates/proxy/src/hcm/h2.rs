@@ -48,10 +48,18 @@ pub(super) async fn serve(served: Served, stream: Stream, first: BytesMut) -> En
             Event::Request(accepted) => life.take(*accepted, &mut connection),
             Event::Told(command) => life.obey(command, &mut connection),
             Event::Deadline => life.expire(&mut connection),
-            Event::Ended(ended) => return ended,
+            Event::Ended(ended) => {
+                if ended == Ended::Local {
+                    life.close(&mut connection).await;
+                }
+                return ended;
+            }
         }
     }
 }
+
+/// How the codec names a connection whose peer resets most of its requests early.
+const PREMATURE_RESETS: &str = "too_many_premature_resets";
 
 /// The connection's own state.
 struct Life {
@@ -81,8 +89,12 @@ impl Life {
         match connection.poll_accept(cx) {
             Poll::Ready(Some(Ok(accepted))) => return Poll::Ready(Event::Request(Box::new(accepted))),
             Poll::Ready(Some(Err(error))) => {
-                if matches!(error, nuncio_http::StreamError::Protocol(_)) {
-                    self.served.hcm.stats.inc(http_stats::DOWNSTREAM_CX_PROTOCOL_ERROR);
+                if let nuncio_http::StreamError::Protocol(error) = error {
+                    let stats = &self.served.hcm.stats;
+                    stats.inc(match error.details {
+                        PREMATURE_RESETS => http_stats::DOWNSTREAM_RQ_TOO_MANY_PREMATURE_RESETS,
+                        _ => http_stats::DOWNSTREAM_CX_PROTOCOL_ERROR,
+                    });
                     return Poll::Ready(Event::Ended(Ended::Local));
                 }
                 return Poll::Ready(Event::Ended(Ended::Remote));
@@ -97,6 +109,28 @@ impl Life {
             return Poll::Ready(Event::Told(command));
         }
         self.served.timer.poll_expired(cx).map(|()| Event::Deadline)
+    }
+
+    /// Gives the peer `delayed_close_timeout` to read the GOAWAY and close its side: closing at
+    /// once, with bytes of the peer unread, could destroy it on its way.
+    async fn close(&self, connection: &mut ServerConnection) {
+        let control = self.control();
+        control.was_active_at_end.set(Some(control.active_requests.get() > 0));
+        let Some(delay) = self.served.hcm.settings.delayed_close_timeout else { return };
+        self.served.timer.set(Some(Instant::now() + delay));
+        poll_fn(|cx| {
+            if control.command() == Command::Cut || connection.poll_peer_closed(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            if self.served.timer.poll_expired(cx).is_ready() {
+                self.served.hcm.stats.inc(http_stats::DOWNSTREAM_CX_DELAYED_CLOSE_TIMEOUT);
+                return Poll::Ready(());
+            }
+            // Only being cut matters now, and a command that comes meanwhile wakes this.
+            let _ = control.poll_changed(control.command(), cx);
+            Poll::Pending
+        })
+        .await;
     }
 
     fn control(&self) -> &Rc<Control> {
