@@ -166,7 +166,15 @@ impl H2Wire {
 
     /// Connects with these settings (identifier, value).
     pub async fn connect_with(address: SocketAddr, settings: &[(u16, u32)]) -> Self {
-        let mut wire = Wire::connect(address).await;
+        Self::over(Wire::connect(address).await, settings).await
+    }
+
+    /// Connects with a receive buffer as small as the kernel grants.
+    pub async fn connect_with_small_buffer(address: SocketAddr) -> Self {
+        Self::over(Wire::connect_with_small_window(address).await, &[]).await
+    }
+
+    async fn over(mut wire: Wire, settings: &[(u16, u32)]) -> Self {
         let mut payload = Vec::new();
         for (identifier, value) in settings {
             payload.extend(identifier.to_be_bytes());
