@@ -75,20 +75,7 @@ pub(crate) fn settings(endpoints: Vec<Endpoint>) -> Settings {
             stream_error_on_invalid_http_message: false,
             send_fully_qualified_url: false,
         },
-        http2: Http2Options {
-            hpack_table_size: 4096,
-            max_concurrent_streams: 1024,
-            initial_stream_window: 1 << 20,
-            initial_connection_window: 1 << 20,
-            allow_connect: false,
-            max_outbound_frames: 10_000,
-            max_outbound_control_frames: 1000,
-            max_consecutive_empty_frames: 1,
-            max_priority_frames_per_stream: 100,
-            max_window_updates_per_data_frame: 10,
-            stream_error_on_invalid_http_message: false,
-            keepalive: None,
-        },
+        http2: http2_options(),
         dns: Dns {
             refresh_rate: Duration::from_secs(5),
             failure_refresh: (Duration::from_secs(5), Duration::from_secs(5)),
@@ -104,6 +91,23 @@ pub(crate) fn settings(endpoints: Vec<Endpoint>) -> Settings {
         overprovisioning_factor: 140,
         wire: Arc::from([]),
         added_via_api: false,
+    }
+}
+
+fn http2_options() -> Http2Options {
+    Http2Options {
+        hpack_table_size: 4096,
+        max_concurrent_streams: 1024,
+        initial_stream_window: 1 << 20,
+        initial_connection_window: 1 << 20,
+        allow_connect: false,
+        max_outbound_frames: 10_000,
+        max_outbound_control_frames: 1000,
+        max_consecutive_empty_frames: 1,
+        max_priority_frames_per_stream: 100,
+        max_window_updates_per_data_frame: 10,
+        stream_error_on_invalid_http_message: false,
+        keepalive: None,
     }
 }
 
