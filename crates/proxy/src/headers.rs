@@ -5,11 +5,10 @@
 //! table), unless `most_specific_header_mutations_wins` turns the order round. Values are computed
 //! from the stream as it is before any level applies, one level at a time, as Envoy does.
 
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue};
 use nuncio_api::{Headers, RequestHead, Text, names};
 use nuncio_config::model::{
     HeaderMutation, RouteTable,
-    bootstrap::Node,
     header::{AddedValue, AppendAction, HeaderAddition},
     route::{Forward, HostRewrite, Route, VirtualHost, WeightedCluster},
 };
@@ -85,7 +84,11 @@ fn apply(mutation: &HeaderMutation, info: &mut StreamInfo, target: Target) {
     for name in &mutation.remove {
         headers.remove(name);
     }
-    for (addition, value) in mutation.add.iter().zip(values) {
+    // Overwriting comes before appending, whatever the order in the config.
+    let mut additions: SmallVec<[(&HeaderAddition, Option<HeaderValue>); 4]> =
+        mutation.add.iter().zip(values).collect();
+    additions.sort_by_key(|(addition, _)| !overwrites(addition.action));
+    for (addition, value) in additions {
         if let Some(value) = value {
             put(headers, &addition.name, value, addition.action);
         }
@@ -112,32 +115,55 @@ fn value_of(addition: &HeaderAddition, info: &StreamInfo) -> Option<HeaderValue>
     (!value.is_empty() || addition.keep_empty_value).then_some(value)
 }
 
+/// Envoy removes the old entry and appends the new one.
+fn replace(headers: &mut Headers, name: &HeaderName, value: HeaderValue) {
+    headers.remove(name);
+    headers.append(name.clone(), value);
+}
+
+fn overwrites(action: AppendAction) -> bool {
+    matches!(action, AppendAction::OverwriteIfExistsOrAdd | AppendAction::OverwriteIfExists)
+}
+
 fn put(headers: &mut Headers, name: &HeaderName, value: HeaderValue, action: AppendAction) {
     let there = headers.contains(name);
     match action {
         AppendAction::AppendIfExistsOrAdd => headers.append(name.clone(), value),
         AppendAction::AddIfAbsent if !there => headers.append(name.clone(), value),
-        AppendAction::OverwriteIfExistsOrAdd => headers.set(name.clone(), value),
-        AppendAction::OverwriteIfExists if there => headers.set(name.clone(), value),
+        AppendAction::OverwriteIfExistsOrAdd => replace(headers, name, value),
+        AppendAction::OverwriteIfExists if there => replace(headers, name, value),
         AppendAction::AddIfAbsent | AppendAction::OverwriteIfExists => {}
     }
 }
+
+/// Headers that tell the router what to do and end here.
+const CONSUMED: [HeaderName; 13] = [
+    names::X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
+    names::X_ENVOY_FORCE_TRACE,
+    names::X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT,
+    names::X_ENVOY_IP_TAGS,
+    names::X_ENVOY_MAX_RETRIES,
+    names::X_ENVOY_RETRIABLE_HEADER_NAMES,
+    names::X_ENVOY_RETRIABLE_STATUS_CODES,
+    names::X_ENVOY_RETRY_GRPC_ON,
+    names::X_ENVOY_RETRY_ON,
+    names::X_ENVOY_UPSTREAM_ALT_STAT_NAME,
+    names::X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS,
+    names::X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE,
+    names::X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS,
+];
 
 /// What the router removes and adds before the levels: its own control headers go, the expected
 /// timeout comes.
 pub(crate) fn prepare_upstream_request(info: &mut StreamInfo, plan: &Plan, suppress: bool) {
     let Some(request) = &mut info.request else { return };
-    request.headers.retain(|name, _| {
-        !(*name == names::X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS
-            || *name == names::X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS
-            || *name == names::X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE)
-    });
+    request.headers.retain(|name, _| !(name.as_str().starts_with("x-envoy-") && CONSUMED.contains(name)));
     if suppress {
         return;
     }
     if let Some(timeout) = plan.timeout {
         let ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        request.headers.set(names::X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, HeaderValue::from(ms));
+        request.headers.append(names::X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, HeaderValue::from(ms));
     }
 }
 
@@ -167,6 +193,7 @@ pub(crate) fn rewrite(
 pub(crate) fn replace_host(request: &mut RequestHead, host: Text, append_forwarded: bool) {
     let original = std::mem::replace(&mut request.authority, host);
     let Ok(value) = HeaderValue::from_maybe_shared(original.to_bytes()) else { return };
+    request.headers.set(names::X_ENVOY_ORIGINAL_HOST, value.clone());
     if append_forwarded {
         let joined = match request.headers.get(&names::X_FORWARDED_HOST) {
             Some(before) => {
@@ -178,20 +205,5 @@ pub(crate) fn replace_host(request: &mut RequestHead, host: Text, append_forward
             None => value.clone(),
         };
         request.headers.set(names::X_FORWARDED_HOST, joined);
-    }
-    request.headers.set(names::X_ENVOY_ORIGINAL_HOST, value);
-}
-
-/// `add_user_agent`
-pub(crate) fn add_user_agent(node: &Node, internal: bool, request: &mut RequestHead) {
-    let Ok(cluster) = HeaderValue::from_str(&node.cluster) else { return };
-    if internal {
-        request.headers.set(names::X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER, cluster.clone());
-        if let Ok(id) = HeaderValue::from_str(&node.id) {
-            request.headers.set(names::X_ENVOY_DOWNSTREAM_SERVICE_NODE, id);
-        }
-    }
-    if request.headers.get(&header::USER_AGENT).is_none_or(HeaderValue::is_empty) {
-        request.headers.set(header::USER_AGENT, cluster);
     }
 }

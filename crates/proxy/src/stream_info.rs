@@ -141,6 +141,8 @@ impl StreamInfo {
 
     /// Status sent, 0 when none was.
     pub fn response_code(&self) -> u16 {
-        self.response.as_ref().map_or(0, |r| r.status.as_u16())
+        // The proxy's own answer has no code before it is sent, as Envoy's formatters see it.
+        let known = self.downstream_first_tx.is_some() || self.upstream_first_rx.is_some();
+        self.response.as_ref().filter(|_| known).map_or(0, |r| r.status.as_u16())
     }
 }

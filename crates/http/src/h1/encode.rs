@@ -136,7 +136,8 @@ fn status_line(out: &mut BytesMut, status: StatusCode, http_10: bool) {
 /// Reason phrases as Envoy writes them: it has no teapot.
 fn reason(status: StatusCode) -> &'static str {
     match status {
-        StatusCode::IM_A_TEAPOT => "Unknown",
+        // Envoy knows no reason for these.
+        StatusCode::IM_A_TEAPOT | StatusCode::PROCESSING | StatusCode::EARLY_HINTS => "Unknown",
         other => other.canonical_reason().unwrap_or("Unknown"),
     }
 }

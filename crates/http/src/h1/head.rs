@@ -122,8 +122,16 @@ pub(super) fn outcome(
         Err(Error::TooManyHeaders) => Err(details::TOO_MANY_HEADERS),
         Err(Error::HeaderName | Error::HeaderValue) if has_fold(window) => Ok(None),
         Err(Error::HeaderValue) => Err(details::INVALID_CHARACTERS),
+        Err(Error::Token | Error::HeaderName) if has_control(window) => Err(details::INVALID_CHARACTERS),
         Err(_) => Err(details::CODEC_ERROR),
     }
+}
+
+/// True when a head that begins like one holds a byte that has no place anywhere in it.
+fn has_control(window: &[u8]) -> bool {
+    let head = window.get(..end_of_head(window).unwrap_or(window.len())).unwrap_or_default();
+    head.first().is_some_and(u8::is_ascii_graphic)
+        && head.iter().any(|b| b.is_ascii_control() && !matches!(b, b'\t' | b'\r' | b'\n'))
 }
 
 fn has_fold(bytes: &[u8]) -> bool {
@@ -226,7 +234,10 @@ fn fields_with(
         let value = HeaderValue::from_maybe_shared(bytes).map_err(|_| details::INVALID_CHARACTERS)?;
         fields.headers.append(name, value);
     }
-    fields.drop_nominated(request.is_some())?;
+    // Of a response Envoy keeps the headers that Connection names; so do we.
+    if request.is_some() {
+        fields.drop_nominated(true)?;
+    }
     Ok(fields)
 }
 
@@ -260,11 +271,9 @@ impl Fields {
             header::CONNECTION => self.connection.note(value),
             header::UPGRADE if self.upgrade.is_none() => self.upgrade = Some(value.clone()),
             header::EXPECT if request => self.expect_continue |= value.eq_ignore_ascii_case(b"100-continue"),
-            header::HOST if request => match &self.host {
-                // The same Host twice says nothing new; two different ones are an attack.
-                Some(first) if first != value => return Err(details::CODEC_ERROR),
-                _ => self.host = Some(value.clone()),
-            },
+            // Two of them, even of the same value, are an error (RFC 9112 section 3.2).
+            header::HOST if request && self.host.is_some() => return Err(details::CODEC_ERROR),
+            header::HOST if request => self.host = Some(value.clone()),
             ref other if *other == names::PROXY_CONNECTION => {
                 self.connection.close |= value.eq_ignore_ascii_case(b"close");
             }
@@ -304,6 +313,7 @@ impl Fields {
     pub(super) fn check_framing(&mut self, allow_chunked_length: bool) -> Result<(), ProtocolError> {
         match self.coding {
             Coding::None => Ok(()),
+            Coding::Other if self.content_length.is_some() => Err(details::CONTENT_LENGTH_AND_CHUNKED),
             Coding::Other => Err(details::INVALID_TRANSFER_ENCODING),
             Coding::Chunked if self.content_length.is_none() => Ok(()),
             Coding::Chunked if allow_chunked_length => {

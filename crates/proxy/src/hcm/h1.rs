@@ -30,8 +30,10 @@ use crate::{
 /// What came of waiting for a request.
 enum Waited {
     Request(Box<ParsedRequest>),
-    /// The peer closed.
+    /// The peer closed between requests.
     Closed,
+    /// The peer closed in mid-head.
+    Left,
     /// The peer sent something that is not a request.
     Refused(Failure),
     /// A timeout without an answer, or the owner said so.
@@ -59,6 +61,11 @@ async fn requests(served: &Served, codec: &mut ServerConn) -> Ended {
         let waited = wait(served, codec).await;
         match waited {
             Waited::Closed => return Ended::Remote,
+            Waited::Left => {
+                served.registered.control.active_requests.set(1);
+                Box::pin(refuse(served, codec, Failure::DownstreamTermination)).await;
+                return Ended::Remote;
+            }
             Waited::Stop => return Ended::Local,
             Waited::Refused(failure) => {
                 Box::pin(refuse(served, codec, failure)).await;
@@ -175,6 +182,7 @@ async fn wait(served: &Served, codec: &mut ServerConn) -> Waited {
 fn poll_request(codec: &mut ServerConn, cx: &mut Context<'_>) -> Poll<Waited> {
     codec.poll_request(cx).map(|request| match request {
         Ok(Some(request)) => Waited::Request(Box::new(request)),
+        Ok(None) | Err(StreamError::Connection(_)) if codec.is_receiving_head() => Waited::Left,
         Ok(None) => Waited::Closed,
         Err(StreamError::Protocol(error)) if error.details == "low_version" => Waited::Refused(Failure::LowVersion),
         Err(StreamError::Protocol(error)) => Waited::Refused(Failure::Codec(error)),

@@ -11,7 +11,8 @@ use std::{
 };
 
 use bytes::BytesMut;
-use nuncio_http::h2::{Accepted, ServerConnection, serve as handshake};
+use nuncio_api::ResponseFlag;
+use nuncio_http::h2::{Accepted, Refused, ServerConnection, serve as handshake};
 use nuncio_net::Stream;
 use nuncio_stats::templates::http_stats;
 use tokio::time::Instant;
@@ -71,12 +72,22 @@ struct Life {
     shutting: bool,
     /// We asked for the end.
     local: bool,
+    /// A request that never became a stream ends the connection.
+    ended_by_request: bool,
 }
 
 impl Life {
     fn new(served: Rc<Served>) -> Self {
         let quiet_since = Rc::new(Cell::new(Instant::now()));
-        let life = Self { served, seen: Command::Serve, requests: 0, quiet_since, shutting: false, local: false };
+        let life = Self {
+            served,
+            seen: Command::Serve,
+            requests: 0,
+            quiet_since,
+            shutting: false,
+            local: false,
+            ended_by_request: false,
+        };
         life.arm();
         life
     }
@@ -86,7 +97,12 @@ impl Life {
     }
 
     fn poll_next(&mut self, connection: &mut ServerConnection, cx: &mut Context<'_>) -> Poll<Event> {
-        match connection.poll_accept(cx) {
+        let polled = connection.poll_accept(cx);
+        for refused in connection.take_refused() {
+            self.refuse(refused);
+            self.ended_by_request |= matches!(polled, Poll::Ready(Some(Err(_))));
+        }
+        match polled {
             Poll::Ready(Some(Ok(accepted))) => return Poll::Ready(Event::Request(Box::new(accepted))),
             Poll::Ready(Some(Err(error))) => {
                 if let nuncio_http::StreamError::Protocol(error) = error {
@@ -115,7 +131,7 @@ impl Life {
     /// once, with bytes of the peer unread, could destroy it on its way.
     async fn close(&self, connection: &mut ServerConnection) {
         let control = self.control();
-        control.was_active_at_end.set(Some(control.active_requests.get() > 0));
+        control.was_active_at_end.set(Some(self.ended_by_request || control.active_requests.get() > 0));
         let Some(delay) = self.served.hcm.settings.delayed_close_timeout else { return };
         self.served.timer.set(Some(Instant::now() + delay));
         poll_fn(|cx| {
@@ -159,6 +175,18 @@ impl Life {
             }
             drop(open);
         });
+    }
+
+    /// A request that never became a stream.
+    fn refuse(&self, refused: Refused) {
+        let hcm = &self.served.hcm;
+        let timer = Rc::new(hcm.context.timers.timer());
+        let arrival = Arrival { hcm, connection: &self.served.info, timer, expects_continue: false };
+        let flag = match refused.limit {
+            true => ResponseFlag::DownstreamRemoteReset,
+            false => ResponseFlag::DownstreamProtocolError,
+        };
+        stream::note_refused(&arrival, flag, refused.details);
     }
 
     fn obey(&mut self, command: Command, connection: &mut ServerConnection) {

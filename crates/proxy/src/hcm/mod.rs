@@ -105,6 +105,7 @@ fn http2_options(settings: &HttpConnectionManager, buffer_limit: usize) -> codec
     let mut options = codec2::ServerOptions {
         max_concurrent_streams: http2.max_concurrent_streams,
         allow_connect: http2.allow_connect,
+        stream_error_on_invalid_http_message: http2.stream_error_on_invalid_http_message,
         buffer_limit,
         ..codec2::ServerOptions::default()
     };

@@ -1,60 +1,91 @@
 //! Path normalisation, in Envoy's order: escaped slashes, then RFC 3986 normalisation, then
 //! merging of slashes. Pure functions over text; each leaves the query alone.
 //!
-//! Envoy's `normalize_path` follows Chromium's URL canonicaliser: dot segments go, unreserved
-//! characters are not touched, backslashes become slashes, `%2E` counts as a dot.
+//! Envoy's `normalize_path` is the path canonicaliser of Chromium: dot segments go (`%2E` counts as
+//! a dot), backslashes become slashes, escaped unreserved characters are unescaped, characters that
+//! have no place in a path are escaped, and `%00` is refused. Before that, Envoy takes the
+//! parameters off dot segments (`..;x` becomes `..`), because some servers do so after it.
+
+#[cfg(test)]
+mod tests;
 
 use nuncio_config::model::{HttpConnectionManager, hcm::EscapedSlashes};
 
+/// What is to be done with a request after its path was normalised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Serve it.
+    Forward,
+    /// Answer with a redirect to the new path.
+    Redirect,
+    /// Refuse it.
+    Reject,
+}
+
 /// What normalisation made of a path.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Normalized {
-    /// Nothing to change.
-    Unchanged,
-    /// Forward with this path.
-    Changed(String),
-    /// Answer with a redirect to this path.
-    Redirect(String),
-    /// Refuse.
-    Reject,
+pub(crate) struct Normalized {
+    /// The new path, unless nothing changed. A refused request has one too: it is what is logged.
+    pub(crate) path: Option<String>,
+    /// What follows from it.
+    pub(crate) verdict: Verdict,
+}
+
+/// The settings that concern paths.
+#[derive(Clone, Copy, Debug)]
+struct Rules {
+    normalize: bool,
+    merge_slashes: bool,
+    escaped_slashes: EscapedSlashes,
 }
 
 /// Applies the settings to `path` (with its query).
 pub(crate) fn normalize(settings: &HttpConnectionManager, path: &str) -> Normalized {
-    if path.contains('#') {
-        return Normalized::Reject;
+    Rules {
+        normalize: settings.normalize_path,
+        merge_slashes: settings.merge_slashes,
+        escaped_slashes: settings.escaped_slashes,
     }
-    if !settings.normalize_path && !settings.merge_slashes && settings.escaped_slashes == EscapedSlashes::Keep {
-        return Normalized::Unchanged;
+    .normalized(path)
+}
+
+impl Rules {
+    fn normalized(self, path: &str) -> Normalized {
+        if path.contains('#') {
+            return Normalized { path: None, verdict: Verdict::Reject };
+        }
+        if !self.normalize && !self.merge_slashes && self.escaped_slashes == EscapedSlashes::Keep {
+            return Normalized { path: None, verdict: Verdict::Forward };
+        }
+        let (plain, query) = split_query(path);
+        let mut current = plain.to_owned();
+        let verdict = self.apply(&mut current);
+        let path = (current != plain).then(|| current + query);
+        Normalized { path, verdict }
     }
-    let (plain, query) = split_query(path);
-    let mut current = plain.to_owned();
-    let mut redirect = false;
-    if has_escaped_slash(&current) {
-        match settings.escaped_slashes {
-            EscapedSlashes::Keep => {}
-            EscapedSlashes::Reject => return Normalized::Reject,
-            EscapedSlashes::UnescapeAndForward => current = unescape_slashes(&current),
-            EscapedSlashes::UnescapeAndRedirect => {
-                current = unescape_slashes(&current);
-                redirect = true;
+
+    /// Changes `path` (without a query) as far as it gets.
+    fn apply(self, path: &mut String) -> Verdict {
+        let mut verdict = Verdict::Forward;
+        if self.escaped_slashes != EscapedSlashes::Keep && has_escaped_slash(path) {
+            *path = unescape_slashes(path);
+            match self.escaped_slashes {
+                EscapedSlashes::Reject => return Verdict::Reject,
+                EscapedSlashes::UnescapeAndRedirect => verdict = Verdict::Redirect,
+                EscapedSlashes::UnescapeAndForward | EscapedSlashes::Keep => {}
             }
         }
-    }
-    if settings.normalize_path {
-        match remove_dot_segments(&current) {
-            Some(path) => current = path,
-            None => return Normalized::Reject,
+        if self.normalize {
+            match canonical(path) {
+                Some(canonical) => *path = canonical,
+                None => return Verdict::Reject,
+            }
         }
+        if self.merge_slashes {
+            *path = merge_slashes(path);
+        }
+        verdict
     }
-    if settings.merge_slashes {
-        current = merge_slashes(&current);
-    }
-    if current == plain {
-        return Normalized::Unchanged;
-    }
-    current.push_str(query);
-    if redirect { Normalized::Redirect(current) } else { Normalized::Changed(current) }
 }
 
 fn split_query(path: &str) -> (&str, &str) {
@@ -85,64 +116,106 @@ fn merge_slashes(path: &str) -> String {
     merged
 }
 
-/// RFC 3986 section 5.2.4. `None` when the path does not start with a slash.
-fn remove_dot_segments(path: &str) -> Option<String> {
-    let path = path.replace('\\', "/");
-    let mut segments: Vec<&str> = Vec::new();
-    let mut parts = path.strip_prefix('/')?.split('/').peekable();
-    while let Some(segment) = parts.next() {
-        let last = parts.peek().is_none();
-        match dots(segment) {
-            0 => segments.push(segment),
-            1 if last => segments.push(""),
-            1 => {}
-            _ => {
-                segments.pop();
-                if last {
-                    segments.push("");
+/// The canonical form; `None` when the path does not start with a slash or holds an escaped NUL.
+fn canonical(path: &str) -> Option<String> {
+    if !path.starts_with('/') {
+        return None;
+    }
+    let path = without_dot_parameters(path);
+    let mut rest = path.as_bytes();
+    let mut out = String::with_capacity(path.len());
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'\\' => out.push('/'),
+            b'.' => rest = dot(&mut out, after),
+            b'%' => match escaped(after) {
+                Some((0, _)) => return None,
+                Some((b'.', after)) => rest = dot(&mut out, after),
+                Some((value, after)) if is_unreserved(value) => {
+                    out.push(char::from(value));
+                    rest = after;
                 }
-            }
+                // The digits follow as they are; so does what is no escape sequence.
+                _ => out.push('%'),
+            },
+            _ if must_be_escaped(byte) => escape(&mut out, byte),
+            _ => out.push(char::from(byte)),
         }
     }
-    Some(format!("/{}", segments.join("/")))
+    Some(out)
 }
 
-/// 1 for `.`, 2 for `..`, in plain or escaped spelling; 0 for anything else.
-fn dots(segment: &str) -> u8 {
-    if segment.len() > 6 {
-        return 0;
+/// `/..;a=b/` becomes `/../`, `/.;a/` becomes `/./`.
+fn without_dot_parameters(path: &str) -> std::borrow::Cow<'_, str> {
+    if !path.contains("/.;") && !path.contains("/..;") {
+        return path.into();
     }
-    match segment.to_ascii_lowercase().replace("%2e", ".").as_str() {
-        "." => 1,
-        ".." => 2,
-        _ => 0,
-    }
+    let segments: Vec<&str> = path
+        .split('/')
+        .map(|segment| match segment.split_once(';') {
+            Some((dots @ ("." | ".."), _)) => dots,
+            _ => segment,
+        })
+        .collect();
+    segments.join("/").into()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dot_segments_are_removed_as_browsers_do() {
-        for (path, want) in [
-            ("/a/../b", "/b"),
-            ("/a/./b", "/a/b"),
-            ("/a/b/..", "/a/"),
-            ("/../a", "/a"),
-            ("/a//../b", "/a/b"),
-            ("/a/%2e%2E/b", "/b"),
-            ("/a\\b", "/a/b"),
-            ("/", "/"),
-            ("/a/...", "/a/..."),
-        ] {
-            assert_eq!(remove_dot_segments(path).as_deref(), Some(want), "{path}");
+/// Handles a dot of which `after` is what follows; answers what is left to read.
+fn dot<'p>(out: &mut String, after: &'p [u8]) -> &'p [u8] {
+    if out.ends_with('/') {
+        if let Some(rest) = end_of_segment(after) {
+            return rest;
         }
-        assert_eq!(remove_dot_segments("a"), None);
+        if let Some(rest) = second_dot(after).and_then(end_of_segment) {
+            out.pop();
+            let parent = out.rfind('/').unwrap_or(0);
+            out.truncate(parent);
+            out.push('/');
+            return rest;
+        }
     }
+    out.push('.');
+    after
+}
 
-    #[test]
-    fn slashes_are_merged_in_the_path() {
-        assert_eq!(merge_slashes("//a///b/"), "/a/b/");
+/// What follows the slash at the start of `path`, or its end.
+fn end_of_segment(path: &[u8]) -> Option<&[u8]> {
+    match path {
+        [] => Some(path),
+        [b'/' | b'\\', rest @ ..] => Some(rest),
+        _ => None,
     }
+}
+
+fn second_dot(path: &[u8]) -> Option<&[u8]> {
+    match path {
+        [b'.', rest @ ..] | [b'%', b'2', b'e' | b'E', rest @ ..] => Some(rest),
+        _ => None,
+    }
+}
+
+/// The value of the two hexadecimal digits at the start of `digits`, and what follows them.
+fn escaped(digits: &[u8]) -> Option<(u8, &[u8])> {
+    let (pair, rest) = digits.split_first_chunk::<2>()?;
+    if !pair.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    let value = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    Some((value, rest))
+}
+
+/// Unreserved characters (RFC 3986 section 2.3) mean the same with and without escape.
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+fn must_be_escaped(byte: u8) -> bool {
+    !byte.is_ascii_graphic() || matches!(byte, b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}')
+}
+
+fn escape(out: &mut String, byte: u8) {
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
+    out.push('%');
+    out.extend([byte >> 4, byte & 15].iter().filter_map(|digit| DIGITS.get(usize::from(*digit))));
 }

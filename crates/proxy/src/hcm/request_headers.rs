@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderValue, header};
 use nuncio_api::{HeaderName, Headers, RequestHead, Scheme, names};
-use nuncio_config::model::{HttpConnectionManager, hcm::StripHostPort};
+use nuncio_config::model::{HttpConnectionManager, bootstrap::Node, hcm::StripHostPort};
 use nuncio_net::SocketAddress;
 
 use super::{cidr, joined, request_id};
@@ -28,6 +28,17 @@ pub(crate) struct Ends<'a> {
     pub machine: Option<IpAddr>,
 }
 
+/// By which rules a client is judged.
+#[derive(Clone, Copy)]
+pub(crate) struct Trust<'a> {
+    /// The connection manager's settings.
+    pub settings: &'a HttpConnectionManager,
+    /// `internal_only_headers` of the route table.
+    pub internal_only: &'a [HeaderName],
+    /// Who we are, for `add_user_agent`.
+    pub node: &'a Node,
+}
+
 /// What was found out about the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Client {
@@ -38,7 +49,7 @@ pub(crate) struct Client {
 }
 
 /// Headers that an external client may not set when the proxy is the edge.
-const INTERNAL_HEADERS: [HeaderName; 17] = [
+const INTERNAL_HEADERS: [HeaderName; 18] = [
     names::X_ENVOY_DECORATOR_OPERATION,
     names::X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER,
     names::X_ENVOY_DOWNSTREAM_SERVICE_NODE,
@@ -52,6 +63,7 @@ const INTERNAL_HEADERS: [HeaderName; 17] = [
     names::X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
     names::X_ENVOY_FORCE_TRACE,
     names::X_ENVOY_IP_TAGS,
+    names::X_ENVOY_ORIGINAL_HOST,
     names::X_ENVOY_ORIGINAL_PATH,
     names::X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT,
     names::X_ENVOY_RETRIABLE_STATUS_CODES,
@@ -60,8 +72,7 @@ const INTERNAL_HEADERS: [HeaderName; 17] = [
 
 /// Applies everything to `request`; answers who the client is.
 pub(crate) fn mutate(
-    settings: &HttpConnectionManager,
-    internal_only: &[HeaderName],
+    Trust { settings, internal_only, node }: Trust<'_>,
     ends: Ends<'_>,
     request: &mut RequestHead,
     random: impl FnOnce() -> u128,
@@ -96,6 +107,9 @@ pub(crate) fn mutate(
         if let Some(value) = client.address.and_then(|a| text_value(&a.ip().to_string())) {
             headers.set(names::X_ENVOY_EXTERNAL_ADDRESS, value);
         }
+    }
+    if settings.add_user_agent {
+        add_user_agent(node, headers);
     }
     set_request_id(settings, edge, headers, random);
     append_via(&settings.via, headers);
@@ -186,7 +200,7 @@ fn address_from_xff(headers: &Headers, skip: u32) -> Option<IpAddr> {
     let text = headers.get_str(&names::X_FORWARDED_FOR)?;
     let entry = text.rsplit(',').nth(usize::try_from(skip).ok()?)?.trim();
     let bare = entry.strip_prefix('[').and_then(|t| t.split(']').next()).unwrap_or(entry);
-    bare.parse().ok().or_else(|| without_port(entry).parse().ok())
+    bare.parse().ok()
 }
 
 fn append_xff(headers: &mut Headers, ip: IpAddr) {
@@ -201,6 +215,18 @@ fn append_xff(headers: &mut Headers, ip: IpAddr) {
     };
     if let Some(value) = text {
         headers.set(names::X_FORWARDED_FOR, value);
+    }
+}
+
+/// `add_user_agent`
+fn add_user_agent(node: &Node, headers: &mut Headers) {
+    let Ok(cluster) = HeaderValue::from_str(&node.cluster) else { return };
+    headers.set(names::X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER, cluster.clone());
+    if headers.get(&header::USER_AGENT).is_none_or(HeaderValue::is_empty) {
+        headers.set(header::USER_AGENT, cluster);
+    }
+    if let Some(id) = text_value(&node.id).filter(|id| !id.is_empty()) {
+        headers.set(names::X_ENVOY_DOWNSTREAM_SERVICE_NODE, id);
     }
 }
 

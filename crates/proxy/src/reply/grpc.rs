@@ -16,11 +16,9 @@ pub(crate) fn is_grpc_request(headers: &Headers) -> bool {
 }
 
 /// HTTP status to gRPC status, Envoy's table.
-fn status_of(reply: &LocalReply) -> u8 {
-    if reply.flag == Some(ResponseFlag::RateLimited) {
-        return 14;
-    }
-    match reply.status.as_u16() {
+fn status_of(status: StatusCode, rate_limited: bool) -> u16 {
+    match status.as_u16() {
+        _ if rate_limited => 14,
         400 => 13,
         401 => 16,
         403 => 7,
@@ -30,14 +28,25 @@ fn status_of(reply: &LocalReply) -> u8 {
     }
 }
 
-/// The trailers-only response.
-pub(super) fn response(reply: &LocalReply) -> ResponseHead {
+/// The headers that carry an outcome.
+pub(crate) fn headers(status: StatusCode, message: &[u8]) -> Headers {
+    outcome(status_of(status, false), message)
+}
+
+fn outcome(status: u16, message: &[u8]) -> Headers {
     let mut headers = Headers::with_capacity(6);
     headers.append(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.append(names::GRPC_STATUS, HeaderValue::from(u16::from(status_of(reply))));
-    if !reply.body.is_empty() {
-        headers.append(names::GRPC_MESSAGE, percent_encoded(&reply.body));
+    headers.append(names::GRPC_STATUS, HeaderValue::from(status));
+    if !message.is_empty() {
+        headers.append(names::GRPC_MESSAGE, percent_encoded(message));
     }
+    headers
+}
+
+/// The trailers-only response.
+pub(super) fn response(reply: &LocalReply) -> ResponseHead {
+    let limited = reply.flag == Some(ResponseFlag::RateLimited);
+    let mut headers = outcome(status_of(reply.status, limited), &reply.body);
     if let Some((name, value)) = &reply.header {
         headers.append(name.clone(), value.clone());
     }

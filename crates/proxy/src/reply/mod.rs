@@ -15,7 +15,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use nuncio_api::{Headers, ResponseFlag, ResponseHead, names};
 use nuncio_http::ProtocolError;
 
-pub(crate) use grpc::is_grpc_request;
+pub(crate) use grpc::{headers as grpc_headers, is_grpc_request};
 
 /// Why a request gets a local reply (or its stream is cut, when a response has begun).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,7 +176,7 @@ impl Failure {
             Self::RequestHeadersTimeout => {
                 closing(plain(408, "request header timeout", None, "request_header_timeout"))
             }
-            Self::DownstreamReset => plain(0, "", Some(F::DownstreamRemoteReset), "downstream_remote_reset"),
+            Self::DownstreamReset => plain(0, "", Some(F::DownstreamRemoteReset), "http2.remote_reset"),
             Self::DownstreamTermination => {
                 plain(0, "", Some(F::DownstreamConnectionTermination), "downstream_remote_disconnect")
             }

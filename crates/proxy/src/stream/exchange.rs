@@ -13,7 +13,10 @@ use std::{
 
 use http::HeaderValue;
 use nuncio_api::{Protocol, ResponseHead, names};
-use nuncio_config::model::{cluster::UpstreamProtocol, route::Forward};
+use nuncio_config::model::{
+    cluster::UpstreamProtocol,
+    route::{Forward, RouteAction},
+};
 use nuncio_http::{ClientExchange, Exchange, ServerExchange, StreamError, exchange::ResetReason};
 use nuncio_stats::templates::cluster_stats as c;
 use nuncio_upstream::{AcquireError, AcquireOptions, Cluster, Host, LbContext, PoolProtocol, UpstreamStream};
@@ -23,6 +26,7 @@ use super::{
     Stream,
     pump::{Broken, Pump},
     record::millis,
+    weighted_of,
 };
 use crate::{
     hcm::response_headers,
@@ -285,13 +289,15 @@ impl Stream {
         info.response = Some(head);
         let table = Arc::clone(self.hcm.routes.table());
         if let (Some(host), Some(route)) = (info.virtual_host.clone(), info.route.clone()) {
-            if host.include_attempt_count_in_response
-                && let Some(response) = &mut info.response
-            {
+            let weighted = match &route.action {
+                RouteAction::Forward(forward) => weighted_of(forward, self.record.weighted),
+                _ => None,
+            };
+            let levels = headers::response_levels(&table, &host, &route, weighted);
+            headers::apply_levels(&levels, info, headers::Target::Response);
+            if let (true, Some(response)) = (host.include_attempt_count_in_response, &mut info.response) {
                 response.headers.set(names::X_ENVOY_ATTEMPT_COUNT, HeaderValue::from(info.upstream.attempts));
             }
-            let levels = headers::response_levels(&table, &host, &route, None);
-            headers::apply_levels(&levels, info, headers::Target::Response);
         }
         self.dress_response(down);
         if let Some(response) = &self.record.info.response {
@@ -356,6 +362,11 @@ impl Stream {
                 Poll::Ready(Err(Broken::Source(error))) => return Poll::Ready(Err(mid_response(&error))),
                 Poll::Ready(Err(Broken::Sink(error))) => return Poll::Ready(Err(Self::downstream_gone(&error))),
                 Poll::Pending => {}
+            }
+            if !uploading
+                && let Poll::Ready(error) = down.poll_gone(cx)
+            {
+                return Poll::Ready(Err(Self::downstream_gone(&error)));
             }
             self.deadlines.arm();
             self.deadlines.poll_expired(cx).map(Err)

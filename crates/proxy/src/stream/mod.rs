@@ -24,7 +24,7 @@ mod respond;
 use std::{rc::Rc, sync::Arc};
 
 use bytes::Bytes;
-use nuncio_api::{RequestHead, Text, Timer, message::BodyLength, names};
+use nuncio_api::{Protocol, RequestHead, ResponseFlag, Text, Timer, message::BodyLength, names};
 use nuncio_config::model::route::{Forward, Route, RouteAction, VirtualHost, WeightedCluster};
 use nuncio_http::ServerExchange;
 use nuncio_stats::templates::{http_stats, router_stats};
@@ -92,6 +92,9 @@ pub(crate) async fn serve<D: ServerExchange>(
             // a task of its own, which has been woken for it and comes first.
             tokio::task::yield_now().await;
         }
+        if matches!(failure, Failure::ConnectFailed(_) | Failure::ConnectTimeout) {
+            stream.take_arrived(down).await;
+        }
         stream.fail(failure, down);
     }
     stream.flush(down).await;
@@ -105,16 +108,25 @@ pub(crate) async fn refuse<D: ServerExchange>(arrival: Arrival<'_>, failure: Fai
     stream.flush(down).await;
 }
 
+/// Counts and logs a request that HTTP/2 refused before it could become a stream.
+pub(crate) fn note_refused(arrival: &Arrival<'_>, flag: ResponseFlag, details: &'static str) {
+    let mut record = Record::begin(arrival, None, Protocol::Http2);
+    arrival.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_RX_RESET);
+    record.info.flags.insert(flag);
+    record.info.details = Some(details.into());
+    record.ended = true;
+}
+
 impl Stream {
     fn new(arrival: &Arrival<'_>, request: RequestHead, body: BodyLength) -> Self {
         let is_grpc = is_grpc_request(&request.headers);
-        let mut stream = Self::with(arrival, Record::begin(arrival, Some(request)), body);
+        let mut stream = Self::with(arrival, Record::begin(arrival, Some(request), Protocol::Http11), body);
         stream.is_grpc = is_grpc;
         stream
     }
 
     fn unread(arrival: &Arrival<'_>) -> Self {
-        Self::with(arrival, Record::begin(arrival, None), BodyLength::Unknown)
+        Self::with(arrival, Record::begin(arrival, None, Protocol::Http11), BodyLength::Unknown)
     }
 
     fn with(arrival: &Arrival<'_>, record: Record, body: BodyLength) -> Self {
@@ -180,10 +192,16 @@ impl Stream {
         let settings = Arc::clone(&self.hcm.settings);
         let local = &self.record.info.connection.local;
         let Some(request) = &mut self.record.info.request else { return Err(Failure::MissingHost) };
-        if request.authority.as_bytes().is_empty() {
+        // An empty Host is kept as a header: no host at all is another thing (RFC 9112 section 3.2).
+        if request.authority.as_bytes().is_empty() && request.headers.remove(&http::header::HOST).is_none() {
             return Err(Failure::MissingHost);
         }
         if request.method == http::Method::CONNECT {
+            self.hcm.router_stats.inc(router_stats::RQ_TOTAL);
+            self.hcm.router_stats.inc(router_stats::NO_ROUTE);
+            // No route can match it.
+            self.hcm.router_stats.inc(router_stats::RQ_TOTAL);
+            self.hcm.router_stats.inc(router_stats::NO_ROUTE);
             return Err(Failure::NoRoute);
         }
         if !request.path.as_bytes().starts_with(b"/") {
@@ -191,17 +209,17 @@ impl Stream {
             return Err(Failure::AbsolutePath);
         }
         request_headers::normalize_host(&settings, local, request);
-        match path::normalize(&settings, &request.path) {
-            path::Normalized::Unchanged => Ok(None),
-            path::Normalized::Changed(path) => {
-                request.path = Text::from(path);
-                Ok(None)
-            }
-            path::Normalized::Redirect(path) => {
+        let normalized = path::normalize(&settings, &request.path);
+        if let Some(path) = normalized.path {
+            request.path = Text::from(path);
+        }
+        match normalized.verdict {
+            path::Verdict::Forward => Ok(None),
+            path::Verdict::Redirect => {
                 self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_REDIRECTED_WITH_NORMALIZED_PATH);
-                Ok(Some(path))
+                Ok(Some(request.path.as_str().to_owned()))
             }
-            path::Normalized::Reject => {
+            path::Verdict::Reject => {
                 self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_FAILED_PATH_NORMALIZATION);
                 Err(Failure::PathNormalization)
             }
@@ -220,28 +238,26 @@ impl Stream {
         };
         let internal_only = &hcm.routes.table().internal_only_headers;
         let random = || fastrand::u128(..);
-        let client = request_headers::mutate(&hcm.settings, internal_only, ends, request, random);
+        let trust = request_headers::Trust { settings: &hcm.settings, internal_only, node: &hcm.context.node };
+        let client = request_headers::mutate(trust, ends, request, random);
         info.client = client.address;
         info.internal = client.internal;
-        if hcm.settings.add_user_agent {
-            headers::add_user_agent(&hcm.context.node, client.internal, request);
-        }
     }
 
     fn match_route(&mut self) -> Result<Decision, Failure> {
         let hcm = Rc::clone(&self.hcm);
-        if self.record.request().upgrade.is_some() {
-            hcm.stats.inc(http_stats::DOWNSTREAM_RQ_WS_ON_NON_WS_ROUTE);
-            return Err(Failure::UpgradeFailed);
-        }
-        hcm.router_stats.inc(router_stats::RQ_TOTAL);
         let request = self.record.request();
         let context = MatchContext {
             is_https: request.headers.get(&names::X_FORWARDED_PROTO).is_some_and(|v| v == "https"),
             is_internal: self.record.info.internal,
             random: fastrand::u64(..),
         };
-        match hcm.routes.find(request, context) {
+        let found = hcm.routes.find(request, context);
+        if request.upgrade.is_some() {
+            return Err(self.refuse_upgrade(&found));
+        }
+        hcm.router_stats.inc(router_stats::RQ_TOTAL);
+        match found {
             Matched::NoVirtualHost | Matched::NoRoute(_) => {
                 hcm.router_stats.inc(router_stats::NO_ROUTE);
                 Err(Failure::NoRoute)
@@ -253,6 +269,19 @@ impl Stream {
                 Ok(Decision::Take(Arc::clone(host), Arc::clone(route)))
             }
         }
+    }
+
+    /// No route enables an upgrade; the log still says which one was found.
+    fn refuse_upgrade(&mut self, found: &Matched<'_>) -> Failure {
+        self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_WS_ON_NON_WS_ROUTE);
+        if let Matched::Route(_, route) = found {
+            if let RouteAction::Forward(forward) = &route.action {
+                let plan = plan::plan(forward, &self.hcm.settings, self.record.request(), fastrand::u64(..));
+                self.record.info.upstream.cluster = plan.cluster;
+            }
+            self.record.info.route = Some(Arc::clone(route));
+        }
+        Failure::UpgradeFailed
     }
 
     /// Plan, admission, host pick, then the attempt.
@@ -281,6 +310,7 @@ impl Stream {
         }
         phase!("admission");
         self.apply_timeouts(&plan);
+        self.record.weighted = plan.weighted;
         let weighted = weighted_of(forward, plan.weighted);
         self.rewrite_request(host, route, forward, weighted, &plan);
         self.attempt(&cluster, forward, down).await
@@ -308,13 +338,13 @@ impl Stream {
         let suppress = self.hcm.settings.router.suppress_envoy_headers;
         let levels = headers::request_levels(&table, host, route, weighted);
         headers::prepare_upstream_request(&mut self.record.info, plan, suppress);
-        headers::apply_levels(&levels, &mut self.record.info, headers::Target::Request);
-        headers::rewrite(&mut self.record.info, forward, route, weighted, suppress);
         if host.include_request_attempt_count
             && let Some(request) = &mut self.record.info.request
         {
             request.headers.set(names::X_ENVOY_ATTEMPT_COUNT, http::HeaderValue::from_static("1"));
         }
+        headers::apply_levels(&levels, &mut self.record.info, headers::Target::Request);
+        headers::rewrite(&mut self.record.info, forward, route, weighted, suppress);
     }
 
     /// The request has been received completely.
@@ -338,7 +368,7 @@ enum Decision {
     Take(Arc<VirtualHost>, Arc<Route>),
 }
 
-fn weighted_of(forward: &Forward, index: Option<usize>) -> Option<&WeightedCluster> {
+pub(super) fn weighted_of(forward: &Forward, index: Option<usize>) -> Option<&WeightedCluster> {
     use nuncio_config::model::route::ClusterSpecifier;
     match &forward.cluster {
         ClusterSpecifier::Weighted(clusters) => clusters.get(index?),

@@ -22,6 +22,8 @@ pub(crate) struct Record {
     pub(super) cluster: Option<Rc<Cluster>>,
     /// The route's timeout, once planned.
     pub(super) timeout: Option<Duration>,
+    /// Index of the weighted cluster that was drawn.
+    pub(super) weighted: Option<usize>,
     /// The upstream said it is a canary.
     pub(super) canary: bool,
     /// The exchange ended by itself (not cut by dropping).
@@ -30,18 +32,18 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(super) fn begin(arrival: &Arrival<'_>, request: Option<RequestHead>) -> Self {
+    /// `protocol` is what an unread request came over.
+    pub(super) fn begin(arrival: &Arrival<'_>, request: Option<RequestHead>, protocol: Protocol) -> Self {
         let hcm = Rc::clone(arrival.hcm);
         let mut info = StreamInfo::new(Rc::clone(arrival.connection), request);
         hcm.stats.inc(http_stats::DOWNSTREAM_RQ_TOTAL);
         hcm.stats.gauge_inc(http_stats::DOWNSTREAM_RQ_ACTIVE);
-        // A request that could not be read came over HTTP/1: HTTP/2 resets the stream instead.
-        info.protocol.get_or_insert(Protocol::Http11);
+        info.protocol.get_or_insert(protocol);
         match info.protocol {
             Some(Protocol::Http2) => hcm.stats.inc(http_stats::DOWNSTREAM_RQ_HTTP2_TOTAL),
             Some(_) | None => hcm.stats.inc(http_stats::DOWNSTREAM_RQ_HTTP1_TOTAL),
         }
-        Self { hcm, info, cluster: None, timeout: None, canary: false, ended: false, nothing: empty_request() }
+        Self { hcm, info, cluster: None, timeout: None, weighted: None, canary: false, ended: false, nothing: empty_request() }
     }
 
     /// The request. (An empty one when none could be read; nothing asks then.)

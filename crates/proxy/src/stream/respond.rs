@@ -1,10 +1,10 @@
 //! Answers that the proxy gives itself, and the end of a stream that failed.
 
-use std::future::poll_fn;
+use std::{future::poll_fn, task::Poll};
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
-use nuncio_api::{Headers, Protocol, ResponseHead, message::BodyLength};
+use nuncio_api::{Frame, Headers, Protocol, ResponseHead, message::BodyLength};
 use nuncio_http::{ServerExchange, exchange::ResetReason};
 use nuncio_stats::templates::{http_stats, router_stats};
 use tokio::time::Instant;
@@ -14,9 +14,12 @@ use crate::{
     hcm::response_headers,
     headers,
     phase::phase,
-    reply::Failure,
+    reply::{self, Failure},
     router::{charge, redirect},
 };
+
+/// Bytes of a request that are read only to be forgotten.
+const TAKEN_AT_MOST: u64 = 1024 * 1024;
 
 impl Stream {
     /// `Expect: 100-continue`: answered here unless the upstream is to answer it.
@@ -46,6 +49,10 @@ impl Stream {
         }
         self.record.info.response = Some(ResponseHead { headers: list, ..head(status) });
         self.apply_route_response_headers();
+        if self.is_grpc {
+            self.reply_in_grpc(body, down);
+            return;
+        }
         if let (Some(response), false) = (&mut self.record.info.response, body.is_empty()) {
             // After the route's own headers, whose content-type stands.
             response.headers.set(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -54,6 +61,40 @@ impl Stream {
             }
         }
         self.send_own(body, down);
+    }
+
+    /// A route's own answer to a gRPC request: the status in `grpc-status`, behind the route's headers.
+    fn reply_in_grpc<D: ServerExchange>(&mut self, body: Bytes, down: &mut D) {
+        if let Some(response) = &mut self.record.info.response {
+            for (name, value) in reply::grpc_headers(response.status, &body) {
+                response.headers.set(name, value);
+            }
+            response.status = StatusCode::OK;
+        }
+        self.send_own(Bytes::new(), down);
+    }
+
+    /// Takes what has arrived of the request while it could not go anywhere, so that a request that
+    /// is complete counts as such. Never waits.
+    pub(super) async fn take_arrived<D: ServerExchange>(&mut self, down: &mut D) {
+        let limit = TAKEN_AT_MOST;
+        poll_fn(|cx| {
+            while !self.deadlines.request_complete && self.record.info.bytes_received < limit {
+                let Poll::Ready(Ok(frame)) = down.poll_frame(cx) else { break };
+                let ended = match frame {
+                    Frame::Data { data, end } => {
+                        self.record.info.bytes_received += data.len() as u64;
+                        end
+                    }
+                    Frame::Trailers(_) => true,
+                };
+                if ended {
+                    self.request_completed(Instant::now());
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
     }
 
     fn apply_route_response_headers(&mut self) {
@@ -91,9 +132,10 @@ impl Stream {
             self.record.info.flags.insert(flag);
         }
         self.record.info.upstream.transport_failure = failure.transport_failure();
-        if matches!(failure, Failure::DownstreamReset | Failure::DownstreamTermination | Failure::Shutdown) {
+        let broken = matches!(failure, Failure::Codec(_)) && self.is_http2();
+        if broken || matches!(failure, Failure::DownstreamReset | Failure::DownstreamTermination | Failure::Shutdown) {
             self.record.info.details = Some(reply.details);
-            down.reset(ResetReason::Cancel);
+            down.reset(if broken { ResetReason::Protocol } else { ResetReason::Cancel });
             self.record.ended = true;
             return;
         }
@@ -109,7 +151,7 @@ impl Stream {
         if let Some(cluster) = self.record.cluster.as_ref().filter(|_| failure.is_routers()) {
             charge::upstream(cluster.stats(), reply.status, self.record.info.internal, false);
         }
-        let close = reply.close;
+        let close = reply.close && !self.keeps_after(&failure);
         let method = self.record.request().method.clone();
         let (head, body) = reply.into_response(self.is_grpc, &method);
         self.record.info.response = Some(head);
@@ -122,9 +164,17 @@ impl Stream {
         self.send_own(body, down);
     }
 
+    /// `stream_error_on_invalid_http_message`: a message that is wrong but framed ends its stream alone.
+    fn keeps_after(&self, failure: &Failure) -> bool {
+        self.hcm.settings.http1.stream_error_on_invalid_http_message
+            && matches!(failure, Failure::MissingHost | Failure::PathNormalization)
+    }
+
     fn count_failure(&self, failure: &Failure) {
         let stats = &self.hcm.stats;
         match failure {
+            // HTTP/2 resets the stream without an answer; its connection counts the rest.
+            Failure::Codec(_) if self.is_http2() => stats.inc(http_stats::DOWNSTREAM_RQ_RX_RESET),
             Failure::Codec(_) | Failure::LowVersion => stats.inc(http_stats::DOWNSTREAM_CX_PROTOCOL_ERROR),
             Failure::StreamIdle { .. } => stats.inc(http_stats::DOWNSTREAM_RQ_IDLE_TIMEOUT),
             Failure::MaxStreamDuration { .. } => stats.inc(http_stats::DOWNSTREAM_RQ_MAX_DURATION_REACHED),
@@ -185,6 +235,7 @@ impl Stream {
         }
         let longest = hcm.settings.common.max_connection_duration;
         if longest.is_some_and(|longest| info.connection.start.elapsed() >= longest) {
+            hcm.stats.inc(http_stats::DOWNSTREAM_CX_MAX_DURATION_REACHED);
             down.close_after_response();
         }
         if hcm.context.drain.should_close(|| fastrand::u64(..)) {
@@ -199,7 +250,7 @@ impl Stream {
         if !self.request_ended() && self.responded {
             // What is left of the request will never be read.
             self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_RESPONSE_BEFORE_RQ_COMPLETE);
-            if self.record.ended && self.record.info.protocol != Some(Protocol::Http2) {
+            if self.record.ended {
                 self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_RX_RESET);
             }
         }
@@ -207,13 +258,17 @@ impl Stream {
         self.deadlines.arm();
         poll_fn(|cx| {
             if down.poll_flush(cx).is_ready() {
-                return std::task::Poll::Ready(());
+                return Poll::Ready(());
             }
             self.deadlines.poll_expired(cx).map(|_| ())
         })
         .await;
         self.record.info.downstream_last_tx = Some(Instant::now());
         self.record.info.downstream_wire = down.wire_bytes();
+    }
+
+    fn is_http2(&self) -> bool {
+        self.record.info.protocol == Some(Protocol::Http2)
     }
 
     fn request_ended(&self) -> bool {
