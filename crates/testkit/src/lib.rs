@@ -14,6 +14,7 @@
 pub mod body;
 mod client;
 mod config;
+pub mod fuzz;
 mod h2_wire;
 mod log;
 mod message;
