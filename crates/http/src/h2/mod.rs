@@ -22,6 +22,7 @@
 //! `max_headers_kb` for each of `max_concurrent_streams`. An idle connection holds no gather
 //! buffer.
 
+mod ahead;
 mod client;
 mod convert;
 mod counters;

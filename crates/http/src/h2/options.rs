@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use nuncio_api::Scheme;
 
-/// DATA frames up to this size are accepted: one read call for up to 64 KiB instead of four.
-/// Envoy stays at 16 KiB; a larger limit is invisible to peers that do not use it.
-const MAX_FRAME_SIZE: u32 = 64 * 1024;
+/// SETTINGS_MAX_FRAME_SIZE when nothing else is said (RFC 9113 section 6.5.2). Downstream gets
+/// this one, as from Envoy: clients are held to it also for HEADERS.
+const MAX_FRAME_SIZE: u32 = 16 * 1024;
+
+/// What upstreams may send: one read call for up to 64 KiB instead of four. Envoy stays at
+/// 16 KiB; a larger limit is invisible to peers that do not use it.
+const MAX_UPSTREAM_FRAME_SIZE: u32 = 64 * 1024;
 
 /// Flow control and table sizes that are advertised to the peer.
 #[derive(Clone, Copy, Debug)]
@@ -184,7 +188,7 @@ pub struct ClientOptions {
 impl Default for ClientOptions {
     fn default() -> Self {
         Self {
-            windows: Windows::default(),
+            windows: Windows { max_frame_size: MAX_UPSTREAM_FRAME_SIZE, ..Windows::default() },
             max_concurrent_streams: 1024,
             headers: HeaderLimits::default(),
             limits: FloodLimits::default(),

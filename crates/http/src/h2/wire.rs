@@ -1,7 +1,7 @@
 //! Between h2 and the socket of one connection.
 //!
 //! h2 owns its I/O object, the connection task must reach the same bytes: both share a [`Wire`].
-//! Reading goes straight through, under the eyes of the [`FrameMeter`]. Writing gathers: h2's
+//! Reading goes through [`Ahead`], under the eyes of the [`FrameMeter`]. Writing gathers: h2's
 //! flushes do nothing, and the connection task calls [`Wire::poll_drain`] once after each turn of
 //! h2. When the buffer is full, h2 is told to wait until the socket takes bytes again, which also
 //! stops it from reading.
@@ -18,12 +18,13 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use h2::Reason;
 use nuncio_net::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
+    ahead::Ahead,
     gather::Gather,
     meter::{Flood, FrameMeter},
 };
@@ -41,7 +42,7 @@ pub(super) struct Wire {
 
 struct Inner {
     stream: Stream,
-    initial: Bytes,
+    ahead: Ahead,
     gather: Gather,
     meter: FrameMeter,
     shut: bool,
@@ -55,7 +56,7 @@ impl Wire {
         Rc::new(Self {
             inner: RefCell::new(Inner {
                 stream,
-                initial,
+                ahead: Ahead::new(initial),
                 gather: Gather::default(),
                 meter,
                 shut: false,
@@ -278,16 +279,7 @@ impl Inner {
 
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<Result<(), Flood>>> {
         let before = buf.filled().len();
-        if self.initial.is_empty() {
-            ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        } else {
-            let count = self.initial.len().min(buf.remaining());
-            buf.put_slice(self.initial.get(..count).unwrap_or_default());
-            self.initial.advance(count);
-            if self.initial.is_empty() {
-                self.initial = Bytes::new();
-            }
-        }
+        ready!(self.ahead.poll_read(cx, &mut self.stream, buf))?;
         Poll::Ready(Ok(self.meter.received(buf.filled().get(before..).unwrap_or_default())))
     }
 

@@ -249,7 +249,7 @@ async fn settings_are_those_of_envoy() {
             .chunks(6)
             .map(|s| (u16::from_be_bytes([s[0], s[1]]), u32::from_be_bytes([s[2], s[3], s[4], s[5]])))
             .collect();
-        for expected in [(1, 4096), (3, 1024), (4, 16 << 20), (5, 64 << 10)] {
+        for expected in [(1, 4096), (3, 1024), (4, 16 << 20), (5, 16 << 10)] {
             assert!(settings.contains(&expected), "{settings:?}");
         }
     })
