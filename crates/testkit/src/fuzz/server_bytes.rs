@@ -46,11 +46,8 @@ async fn exchange(proxy: &Proxy, data: &[u8]) {
     let _ = wire.try_send(data).await;
     let _ = wire.try_half_close().await;
     let (answer, _) = wire.read_to_end().await;
-    let whole = if answer.is_empty() || answer.starts_with(b"HTTP/1.") {
-        are_responses(&answer)
-    } else {
-        are_frames(&answer)
-    };
+    let whole =
+        if answer.is_empty() || answer.starts_with(b"HTTP/1.") { are_responses(&answer) } else { are_frames(&answer) };
     assert!(whole, "not well-formed: {:?}", String::from_utf8_lossy(&answer));
     let mut next = Wire::connect(proxy.address()).await;
     next.send("GET /next HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").await;
