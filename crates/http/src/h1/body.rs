@@ -5,7 +5,7 @@
 //! end is already known, so that the other side can close its message in the same write.
 
 use bytes::{Bytes, BytesMut};
-use nuncio_api::{Frame, message::BodyLength};
+use nuncio_api::{Frame, Headers, message::BodyLength};
 
 use super::chunked::{Chunk, ChunkedDecoder, TrailerLimits};
 use super::response::ResponseBody;
@@ -21,6 +21,8 @@ pub(super) enum BodyReader {
     Length(u64),
     /// Chunks are left.
     Chunked(ChunkedDecoder),
+    /// The trailers of a chunked body whose data has been handed out.
+    Trailers(Box<Headers>),
     /// Everything until the connection ends belongs to it.
     UntilClose,
     /// As `UntilClose`, and it is not HTTP.
@@ -71,7 +73,7 @@ impl BodyReader {
     pub(super) fn expected(&self) -> u64 {
         match self {
             Self::Length(left) => *left,
-            Self::Done => 0,
+            Self::Done | Self::Trailers(_) => 0,
             _ => 1,
         }
     }
@@ -80,6 +82,11 @@ impl BodyReader {
     pub(super) fn decode(&mut self, buf: &mut BytesMut, rules: BodyRules) -> Result<Option<Frame>, ProtocolError> {
         match self {
             Self::Done => Ok(Some(end())),
+            Self::Trailers(trailers) => {
+                let trailers = std::mem::take(&mut **trailers);
+                *self = Self::Done;
+                Ok(Some(Frame::Trailers(trailers)))
+            }
             _ if buf.is_empty() => Ok(None),
             Self::Length(left) => {
                 let take = usize::try_from(*left).unwrap_or(usize::MAX).min(buf.len());
@@ -92,37 +99,69 @@ impl BodyReader {
             }
             Self::UntilClose | Self::Tunnel => Ok(Some(Frame::Data { data: buf.split().freeze(), end: false })),
             Self::Chunked(chunks) => {
-                let frame = chunked_frame(chunks, buf, rules)?;
-                if matches!(frame, Some(Frame::Data { end: true, .. } | Frame::Trailers(_))) {
-                    *self = Self::Done;
-                }
-                Ok(frame)
+                let received = chunks_at_hand(chunks, buf, rules)?;
+                Ok(self.frame_of(received))
             }
         }
     }
+
+    /// What the chunks that came in are as a frame; moves on when they were the last.
+    fn frame_of(&mut self, received: Received) -> Option<Frame> {
+        let Received { data, end: Some(trailers) } = received else {
+            return (!received.data.is_empty()).then_some(Frame::Data { data: received.data, end: false });
+        };
+        *self = Self::Done;
+        if trailers.is_empty() {
+            return Some(Frame::Data { data, end: true });
+        }
+        if data.is_empty() {
+            return Some(Frame::Trailers(trailers));
+        }
+        *self = Self::Trailers(Box::new(trailers));
+        Some(Frame::Data { data, end: false })
+    }
 }
 
-fn chunked_frame(
+/// The chunks of one look at the read buffer.
+#[derive(Default)]
+struct Received {
+    data: Bytes,
+    /// Present when the body is over: its trailers, or none when nobody wants them.
+    end: Option<Headers>,
+}
+
+/// Takes all chunks that are in `buf`, as one piece: chunks say where the end is, not where one
+/// write should end (Envoy joins them as well). A single chunk is not copied. When a chunk is
+/// broken, the data that came in with it is not handed out.
+fn chunks_at_hand(
     chunks: &mut ChunkedDecoder,
     buf: &mut BytesMut,
     rules: BodyRules,
-) -> Result<Option<Frame>, ProtocolError> {
-    match chunks.decode(buf, rules.trailers)? {
-        Chunk::Partial => Ok(None),
-        Chunk::End(trailers) if rules.keep_trailers && !trailers.is_empty() => Ok(Some(Frame::Trailers(trailers))),
-        Chunk::End(_) => Ok(Some(end())),
-        Chunk::Data(data) => {
-            let last = chunks.is_between_chunks() && buf.starts_with(LAST_CHUNK);
-            if last {
-                chunks.decode(buf, rules.trailers)?;
+) -> Result<Received, ProtocolError> {
+    let mut received = Received::default();
+    let mut joined = BytesMut::new();
+    loop {
+        match chunks.decode(buf, rules.trailers)? {
+            Chunk::Data(data) if received.data.is_empty() => received.data = data,
+            Chunk::Data(data) => {
+                if joined.is_empty() {
+                    joined.reserve(received.data.len() + data.len() + buf.len());
+                    joined.extend_from_slice(&received.data);
+                }
+                joined.extend_from_slice(&data);
             }
-            Ok(Some(Frame::Data { data, end: last }))
+            Chunk::Partial => break,
+            Chunk::End(trailers) => {
+                received.end = Some(if rules.keep_trailers { trailers } else { Headers::new() });
+                break;
+            }
         }
     }
+    if !joined.is_empty() {
+        received.data = joined.freeze();
+    }
+    Ok(received)
 }
-
-/// End of a chunk's data, the last chunk, no trailers: how nearly every chunked message ends.
-const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
 
 /// A frame that only says the message is over.
 pub(super) fn end() -> Frame {

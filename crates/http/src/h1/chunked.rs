@@ -97,12 +97,6 @@ impl ChunkedDecoder {
         }
     }
 
-    /// True when the data of a chunk has been handed out and nothing after it: the moment to look
-    /// whether the end is at hand.
-    pub(super) fn is_between_chunks(&self) -> bool {
-        self.state == State::DataEnd
-    }
-
     /// Takes `size [extensions] CRLF`.
     fn size_line(&mut self, buf: &mut BytesMut) -> Result<Option<u64>, ProtocolError> {
         let window = buf.get(..buf.len().min(MAX_LINE)).unwrap_or_default();

@@ -113,6 +113,11 @@ impl ClientConn {
             && !self.wire.is_spoilt()
     }
 
+    /// True when the upstream sent more than its response: the connection cannot be trusted.
+    pub fn has_unasked_bytes(&self) -> bool {
+        self.body.is_done() && (!self.wire.read.is_empty() || self.wire.is_spoilt())
+    }
+
     /// Ends the exchange: gives the buffers back, and says whether the connection may go into
     /// the pool.
     pub fn finish_exchange(&mut self) -> bool {

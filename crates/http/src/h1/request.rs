@@ -7,7 +7,7 @@
 use std::mem::MaybeUninit;
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, header};
+use http::{HeaderValue, Method, header};
 use httparse::{Header, Status};
 use nuncio_api::{Protocol, RequestHead, Text, message::BodyLength};
 
@@ -109,6 +109,9 @@ fn locate<'b>(
 ) -> Result<Found, ProtocolError> {
     let mut request = httparse::Request::new(&mut []);
     let result = request.parse_with_uninit_headers(window, slots);
+    if result == Err(httparse::Error::Version) && names_other_version(window) {
+        return Err(details::LOW_VERSION);
+    }
     let Some(status) = head::outcome(result, window)? else {
         return Ok(None);
     };
@@ -122,6 +125,18 @@ fn locate<'b>(
     };
     head::note_lines(request.headers, window, lines);
     Ok(Some(Attempt::Complete(line, length)))
+}
+
+/// True when the request line is sound but for its version of HTTP, which is neither 1.0 nor 1.1:
+/// Envoy takes each for HTTP/1.0.
+fn names_other_version(window: &[u8]) -> bool {
+    let line = window.split(|b| *b == b'\n').next().unwrap_or_default();
+    let mut words = line.strip_suffix(b"\r").unwrap_or(line).split(|b| *b == b' ');
+    let known = words.next().is_some_and(|word| method(word, false).is_ok());
+    let version = (words.nth(1), words.next());
+    known
+        && matches!(version, (Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor]), None)
+            if major.is_ascii_digit() && minor.is_ascii_digit())
 }
 
 fn assemble(
@@ -141,6 +156,10 @@ fn assemble(
     }
     let upgrade = framing(&method, http_10, &mut fields, options)?;
     let tunnel = method == Method::CONNECT || upgrade.is_some();
+    if authority.is_none() && host.as_ref().is_some_and(|host| host.is_empty()) {
+        // The head has no other way to say that there is one.
+        fields.headers.append(header::HOST, HeaderValue::from_static(""));
+    }
     let fallback = || {
         if http_10 { options.default_host_for_http_10.clone() } else { None }
     };

@@ -68,6 +68,8 @@ pub struct ServerConn {
     context: ResponseContext,
     failed: Option<ProtocolError>,
     draining: bool,
+    /// Something of the next request has arrived, if only empty lines before it.
+    begun: bool,
     bytes: WireBytes,
     /// What the codec counted; take it whenever convenient.
     pub counters: Counters,
@@ -91,6 +93,7 @@ impl ServerConn {
             writer: BodyWriter::default(),
             failed: None,
             draining: false,
+            begun: false,
             bytes: WireBytes::default(),
             counters: Counters::default(),
         }
@@ -101,6 +104,7 @@ impl ServerConn {
     /// after it. Cancel-safe: nothing is lost when it is not polled to the end.
     pub fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<ParsedRequest>, StreamError>> {
         loop {
+            self.begun |= !self.wire.read.is_empty();
             head::skip_blank_lines(&mut self.wire.read);
             if self.scan.worth_parsing(&self.wire.read, self.options.max_head_bytes)
                 && let Some(request) = self.parse().transpose()
@@ -167,15 +171,15 @@ impl ServerConn {
         self.phase = Phase::Received;
     }
 
-    /// True between requests, with nothing of the next one received.
+    /// True between requests, with nothing of the next one received, not even an empty line.
     pub fn is_idle(&self) -> bool {
-        self.phase == Phase::Idle && self.wire.read.is_empty()
+        self.phase == Phase::Idle && self.wire.read.is_empty() && !self.begun
     }
 
     /// True when part of a request head has arrived and the rest has not
     /// (`request_headers_timeout` runs from then on).
     pub fn is_receiving_head(&self) -> bool {
-        self.phase == Phase::Idle && !self.wire.read.is_empty()
+        self.phase == Phase::Idle && (self.begun || !self.wire.read.is_empty())
     }
 
     /// The next response head says `connection: close`, and is the last.
@@ -201,6 +205,7 @@ impl ServerConn {
             && !self.context.close
             && self.is_request_complete();
         self.phase = Phase::Idle;
+        self.begun = false;
         self.scan = HeadScan::default();
         self.context.upgrade = None;
         if keep { Next::KeepAlive } else { Next::Close }
@@ -326,7 +331,7 @@ impl Exchange for ServerConn {
         let missing = match &self.body {
             BodyReader::Length(left) => *left > self.wire.read.len() as u64,
             BodyReader::Chunked(_) => self.wire.read.is_empty(),
-            BodyReader::Done | BodyReader::UntilClose | BodyReader::Tunnel => false,
+            BodyReader::Done | BodyReader::Trailers(_) | BodyReader::UntilClose | BodyReader::Tunnel => false,
         };
         let gone = missing || !(self.options.half_close || self.body.is_tunnel());
         if gone { Poll::Ready(unexpected_eof()) } else { Poll::Pending }

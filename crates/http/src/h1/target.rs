@@ -30,6 +30,9 @@ pub(super) fn target(method: &Method, target: Bytes, allow_absolute_url: bool) -
     if *method == Method::CONNECT {
         return authority_form(target);
     }
+    if target.as_ref() == b"*" && *method != Method::OPTIONS {
+        return Err(details::INVALID_URL);
+    }
     let origin_form = target.first() == Some(&b'/');
     let asterisk_form = *method == Method::OPTIONS && target.as_ref() == b"*";
     if origin_form || asterisk_form {
@@ -83,7 +86,7 @@ fn rooted(query: &[u8]) -> Bytes {
     path.freeze()
 }
 
-/// A Host header's value as authority; empty is allowed (the layer above answers that).
+/// A Host header's value as authority; it may be empty (RFC 9112 section 3.2).
 pub(super) fn host(value: Bytes) -> Result<Text, ProtocolError> {
     if !is_authority(&value) {
         return Err(details::INVALID_AUTHORITY);
@@ -91,7 +94,7 @@ pub(super) fn host(value: Bytes) -> Result<Text, ProtocolError> {
     text(value)
 }
 
-/// Bytes of a registered name, an IP literal and a port. No user, no list, no path.
+/// Bytes of a registered name, an IP literal and a port. No user, no path.
 fn is_authority(bytes: &[u8]) -> bool {
     let port = match bytes.strip_prefix(b"[") {
         Some(rest) => {
@@ -115,7 +118,7 @@ fn is_authority(bytes: &[u8]) -> bool {
         None => {
             let mut parts = bytes.splitn(2, |b| *b == b':');
             let name = parts.next().unwrap_or_default();
-            if !name.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(b)) {
+            if !name.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(b)) {
                 return false;
             }
             match parts.next() {

@@ -197,8 +197,6 @@ impl Stream {
             return Err(Failure::MissingHost);
         }
         if request.method == http::Method::CONNECT {
-            self.hcm.router_stats.inc(router_stats::RQ_TOTAL);
-            self.hcm.router_stats.inc(router_stats::NO_ROUTE);
             // No route can match it.
             self.hcm.router_stats.inc(router_stats::RQ_TOTAL);
             self.hcm.router_stats.inc(router_stats::NO_ROUTE);

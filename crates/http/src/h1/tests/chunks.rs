@@ -1,7 +1,7 @@
 //! Chunked bodies, as tables.
 
 use bytes::BytesMut;
-use nuncio_api::message::BodyLength;
+use nuncio_api::{Frame, message::BodyLength};
 
 use super::super::body::{BodyReader, BodyRules};
 use super::super::chunked::TrailerLimits;
@@ -20,8 +20,8 @@ fn chunked(text: &str) -> Result<Option<Whole>, &'static str> {
     while !reader.is_done() {
         match reader.decode(&mut buf, RULES).map_err(|e| e.details)? {
             None => return Ok(None),
-            Some(nuncio_api::Frame::Data { data, .. }) => body.push_str(std::str::from_utf8(&data).unwrap()),
-            Some(nuncio_api::Frame::Trailers(t)) => trailers = lines(&t),
+            Some(Frame::Data { data, .. }) => body.push_str(std::str::from_utf8(&data).unwrap()),
+            Some(Frame::Trailers(t)) => trailers = lines(&t),
         }
     }
     Ok(Some((body, trailers, String::from_utf8_lossy(&buf).into_owned())))
@@ -42,6 +42,37 @@ fn chunks_are_joined() {
     {
         assert_eq!(chunked(cut), Ok(None), "{cut:?}");
     }
+}
+
+#[test]
+fn chunks_that_come_together_are_one_frame() {
+    let frames = |text: &str| {
+        let mut buf = BytesMut::from(text);
+        let mut reader = BodyReader::of_request(BodyLength::Unknown, false);
+        let mut all = Vec::new();
+        while let Some(frame) = reader.decode(&mut buf, RULES).unwrap() {
+            all.push(match frame {
+                Frame::Data { data, end } => format!("{}{}", data.escape_ascii(), if end { "." } else { "" }),
+                Frame::Trailers(trailers) => lines(&trailers).join(","),
+            });
+            if reader.is_done() {
+                break;
+            }
+        }
+        all
+    };
+    assert_eq!(frames("3\r\nabc\r\n2\r\nde\r\n1\r\nf\r\n0\r\n\r\n"), ["abcdef."]);
+    assert_eq!(frames("3\r\nabc\r\n2\r\nde\r\n"), ["abcde"]);
+    assert_eq!(frames("3\r\nabc\r\n2\r\nd"), ["abcd"]);
+    assert_eq!(frames("1\r\na\r\n1\r\nb\r\n0\r\nX-T: v\r\n\r\n"), ["ab", "x-t: v"]);
+    assert_eq!(frames("0\r\nX-T: v\r\n\r\n"), ["x-t: v"]);
+}
+
+#[test]
+fn data_before_a_broken_chunk_is_not_handed_out() {
+    let mut buf = BytesMut::from("3\r\nabc\r\nzz\r\n");
+    let mut reader = BodyReader::of_request(BodyLength::Unknown, false);
+    assert!(reader.decode(&mut buf, RULES).is_err());
 }
 
 #[test]

@@ -132,6 +132,17 @@ async fn a_client_that_leaves_in_the_middle_of_its_request_is_gone() {
     write(&mut peer, "GET /x HT").await;
     drop(peer);
     assert!(matches!(poll_fn(|cx| conn.poll_request(cx)).await, Err(StreamError::Connection(_))));
+    assert!(conn.is_receiving_head());
+}
+
+#[tokio::test]
+async fn empty_lines_begin_a_request() {
+    let (mut conn, mut peer) = server_pair(ServerOptions::default());
+    assert!(conn.is_idle());
+    write(&mut peer, "\r\n").await;
+    drop(peer);
+    assert!(matches!(poll_fn(|cx| conn.poll_request(cx)).await, Ok(None)));
+    assert!(conn.is_receiving_head() && !conn.is_idle());
 }
 
 #[tokio::test]
