@@ -214,7 +214,9 @@ impl UpstreamStream {
                 connection.guard.close(ClosedBy::Local);
             }
             None => {
-                if is_over && connection.conn.is_request_sent() {
+                if is_over && connection.conn.has_unasked_bytes() {
+                    counters.inc(stats::UPSTREAM_CX_PROTOCOL_ERROR);
+                } else if is_over && connection.conn.is_request_sent() {
                     counters.inc(stats::UPSTREAM_CX_CLOSE_NOTIFY);
                 }
                 connection.guard.close(ClosedBy::Local);
