@@ -243,7 +243,7 @@ impl ClientDriver {
         if let Poll::Ready(result) = Pin::new(connection.as_mut()).poll(cx) {
             return Poll::Ready(Some(match (wire.flood(), result) {
                 (Some(flood), _) => {
-                    wire.say_goaway(h2::Reason::ENHANCE_YOUR_CALM);
+                    wire.say_goaway(flood.reason());
                     Err(failure::flood(*role, flood))
                 }
                 (None, Ok(())) => Ok(()),

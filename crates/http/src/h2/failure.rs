@@ -6,6 +6,7 @@ use h2::Reason;
 use http::StatusCode;
 
 use super::{
+    block::Verdict,
     counters::{H2Counters, bump},
     meter::{Flood, Role},
 };
@@ -16,6 +17,25 @@ use crate::{
 
 /// `http2.violation.of.messaging.rule`, as Envoy calls what breaks section 8 of RFC 9113.
 pub(super) const MESSAGING: &str = "http2.violation.of.messaging.rule";
+
+/// The same for a field that may not be there or reads as none.
+pub(super) const FIELD: &str = "http2.invalid.header.field";
+
+/// What Envoy writes of the streams on a connection that broke the protocol; the words are its
+/// library's.
+pub(super) const CODEC: &str = "codec_error:The_user_callback_function_failed";
+
+/// What Envoy writes of a stream that its codec reset for the peer's fault.
+const RESET: &str = "http2.remote_reset";
+
+/// Why a head was refused.
+pub(super) fn of_head(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Broken => CODEC,
+        Verdict::Field => FIELD,
+        Verdict::Message => MESSAGING,
+    }
+}
 
 /// A protocol error with the status that fits the side: the downstream peer's fault is a bad
 /// request, the upstream's a bad gateway.
@@ -44,7 +64,8 @@ pub(super) fn of_stream(role: Role, error: h2::Error, counters: &H2Counters) -> 
     match (error.is_go_away(), error.is_remote(), error.is_library()) {
         // h2 fails a stream with the peer's GOAWAY only when its id is above the last one taken.
         (true, true, _) => StreamError::Refused,
-        (_, _, true) => protocol(role, MESSAGING),
+        (true, _, true) => protocol(role, CODEC),
+        (_, _, true) => protocol(role, RESET),
         (_, true, _) => of_code(role, reason, counters),
         _ => StreamError::LocalReset,
     }
@@ -68,7 +89,7 @@ pub(super) fn of_connection(role: Role, error: h2::Error) -> Option<StreamError>
         let reason = error.reason().unwrap_or(Reason::NO_ERROR);
         return (reason != Reason::NO_ERROR).then(|| StreamError::RemoteReset(reason.into()));
     }
-    Some(protocol(role, MESSAGING))
+    Some(protocol(role, CODEC))
 }
 
 /// The error code that tells the peer why.

@@ -196,7 +196,9 @@ impl Halves {
     }
 
     pub(super) fn failed(&mut self, error: h2::Error) -> StreamError {
-        let flood = self.link.wire.flood().map(|flood| failure::flood(self.link.role, flood));
+        let wire = &self.link.wire;
+        let trailers = || wire.bad_trailers_of(self.recv.as_ref()?.stream_id().as_u32());
+        let flood = wire.flood().or_else(trailers).map(|flood| failure::flood(self.link.role, flood));
         let error = flood.unwrap_or_else(|| failure::of_stream(self.link.role, error, &self.link.counters));
         self.ended_by_peer |= !matches!(error, StreamError::LocalReset);
         error

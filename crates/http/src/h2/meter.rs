@@ -10,14 +10,22 @@
 
 use std::rc::Rc;
 
+use h2::Reason;
+
 use super::{
     counters::{self, H2Counters, bump},
+    failure,
+    heads::Heads,
     options::{FloodLimits, HeaderLimits},
-    scan::{self, FrameHead, FrameScanner},
+    scan::{self, FrameHead, FrameScanner, Seen},
     sniff::PREFACE,
 };
 
+const NO_ERROR: u32 = 0;
 const PROTOCOL_ERROR: u32 = 1;
+const REFUSED_STREAM: u32 = 7;
+/// The last stream of a GOAWAY that only gives notice of another.
+const NOTICE: u32 = 0x7fff_ffff;
 
 /// Which end of the connection this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +36,7 @@ pub(super) enum Role {
     Client,
 }
 
-/// A limit that the peer passed.
+/// A limit that the peer passed, or a rule that it broke and h2 does not hold up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flood {
     EmptyFrames,
@@ -38,9 +46,32 @@ pub(super) enum Flood {
     Frames,
     Continuations,
     PrematureResets,
+    /// The first frame is not SETTINGS (RFC 9113 section 3.4).
+    NoSettings,
+    /// A frame whose kind has one size has another (h2 gives a less exact code).
+    FrameSize,
+    /// Pseudo headers among trailers, which h2 drops silently.
+    PseudoTrailers,
+    /// Trailers that do not end their stream.
+    OpenTrailers,
 }
 
 impl Flood {
+    /// The code of the GOAWAY that follows.
+    pub(super) fn reason(self) -> Reason {
+        match self {
+            Self::NoSettings | Self::PseudoTrailers | Self::OpenTrailers => Reason::PROTOCOL_ERROR,
+            Self::FrameSize => Reason::FRAME_SIZE_ERROR,
+            Self::EmptyFrames
+            | Self::PriorityFrames
+            | Self::WindowUpdates
+            | Self::ControlFrames
+            | Self::Frames
+            | Self::Continuations
+            | Self::PrematureResets => Reason::ENHANCE_YOUR_CALM,
+        }
+    }
+
     /// Envoy's response code details.
     pub(super) fn details(self) -> &'static str {
         match self {
@@ -51,6 +82,9 @@ impl Flood {
             Self::Frames => "http2.outbound_frames_flood",
             Self::Continuations => "http2.too_many_headers",
             Self::PrematureResets => "too_many_premature_resets",
+            Self::NoSettings | Self::FrameSize => failure::CODEC,
+            Self::PseudoTrailers => failure::FIELD,
+            Self::OpenTrailers => failure::MESSAGING,
         }
     }
 
@@ -63,7 +97,8 @@ impl Flood {
             Self::Frames => bump(&counters.outbound_flood),
             Self::Continuations => bump(&counters.header_overflow),
             // `downstream_rq_too_many_premature_resets` is the connection manager's.
-            Self::PrematureResets => {}
+            Self::PrematureResets | Self::NoSettings | Self::FrameSize => {}
+            Self::PseudoTrailers | Self::OpenTrailers => bump(&counters.rx_messaging_error),
         }
     }
 }
@@ -99,27 +134,63 @@ impl FrameMeter {
                 window_updates: 0,
                 data_sent: 0,
                 going_away: false,
-                malformed: 0,
+                started: false,
+                lenient: false,
+                heads: Heads::default(),
+                block_of: 0,
+                bad_trailers: None,
             },
             unread: Unread::default(),
         }
     }
 
+    /// A malformed message ends its stream only.
+    pub(super) fn forgive_messages(&mut self) {
+        self.rules.lenient = true;
+    }
+
     /// Bytes that came from the peer.
     pub(super) fn received(&mut self, bytes: &[u8]) -> Result<(), Flood> {
         let rules = &mut self.rules;
-        self.inbound.scan(bytes, |frame| rules.received(frame)).inspect_err(|flood| flood.count(&self.rules.counters))
+        let look = |seen: Seen<'_>| match seen {
+            Seen::Head(frame) => rules.received(frame),
+            Seen::Block(part) => {
+                rules.heads.block(part);
+                Ok(())
+            }
+            Seen::BlockEnd => {
+                if rules.heads.block_ended() {
+                    rules.bad_trailers.get_or_insert((rules.block_of, Flood::PseudoTrailers));
+                }
+                Ok(())
+            }
+        };
+        self.inbound.scan(bytes, look).inspect_err(|flood| flood.count(&self.rules.counters))
     }
 
     /// Bytes that h2 handed over for the peer.
     pub(super) fn sent(&mut self, bytes: &[u8]) -> Result<(), Flood> {
         let Self { outbound, rules, unread, .. } = self;
         unread.appended += bytes.len();
-        let result = outbound.scan(bytes, |frame| {
+        let result = outbound.scan(bytes, |seen| {
+            let Seen::Head(frame) = seen else { return Ok(()) };
             let control = rules.sent(frame);
             unread.add(control, &rules.limits)
         });
         result.inspect_err(|flood| flood.count(&self.rules.counters))
+    }
+
+    /// The GOAWAY of our own. No limit matters on a connection that is being closed, and the one
+    /// that was passed has been counted.
+    pub(super) fn sent_goaway(&mut self, frame: &[u8]) {
+        let Self { outbound, rules, unread, .. } = self;
+        unread.appended += frame.len();
+        let _: Result<(), Flood> = outbound.scan(frame, |seen| {
+            if let Seen::Head(frame) = seen {
+                rules.sent(frame);
+            }
+            Ok(())
+        });
     }
 
     /// Tells how many bytes the socket has not taken yet.
@@ -133,9 +204,19 @@ impl FrameMeter {
         self.rules.going_away
     }
 
-    /// The highest stream that was reset with PROTOCOL_ERROR by this side; zero for none.
-    pub(super) fn malformed_stream(&self) -> u32 {
-        self.rules.malformed
+    /// Heads that came in and were not handed up, and what was refused of them.
+    pub(super) fn heads(&mut self) -> &mut Heads {
+        &mut self.rules.heads
+    }
+
+    /// Counts a broken rule whose effect came later.
+    pub(super) fn count(&self, flood: Flood) {
+        flood.count(&self.rules.counters);
+    }
+
+    /// The stream whose trailers end the connection, once h2 has handed up what came before them.
+    pub(super) fn bad_trailers(&self) -> Option<(u32, Flood)> {
+        self.rules.bad_trailers
     }
 
     /// The GOAWAY that ends a flooded connection; `None` in the middle of a frame.
@@ -168,15 +249,27 @@ struct Rules {
     window_updates: u64,
     data_sent: u64,
     going_away: bool,
-    malformed: u32,
+    started: bool,
+    lenient: bool,
+    heads: Heads,
+    /// The stream of the block under way.
+    block_of: u32,
+    /// The stream whose trailers are wrong, and how.
+    bad_trailers: Option<(u32, Flood)>,
 }
 
 impl Rules {
     fn received(&mut self, frame: &FrameHead) -> Result<(), Flood> {
+        if !std::mem::replace(&mut self.started, true) && frame.kind != scan::SETTINGS {
+            return Err(Flood::NoSettings);
+        }
+        if !frame.has_right_size() {
+            return Err(Flood::FrameSize);
+        }
         match frame.kind {
             scan::DATA | scan::HEADERS | scan::CONTINUATION => {
                 if frame.kind == scan::HEADERS && self.role == Role::Server {
-                    self.opens(frame.stream);
+                    self.request_headers(frame);
                 }
                 self.block(frame)?;
                 return self.payload(frame);
@@ -197,11 +290,27 @@ impl Rules {
                     return Err(Flood::WindowUpdates);
                 }
             }
-            scan::RST_STREAM => bump(&self.counters.rx_reset),
+            scan::RST_STREAM if frame.stream > 0 && frame.stream <= self.last_opened => {
+                bump(&self.counters.rx_reset);
+            }
             scan::GOAWAY => self.going_away = true,
             _ => {}
         }
         Ok(())
+    }
+
+    /// A request's head or its trailers.
+    fn request_headers(&mut self, frame: &FrameHead) {
+        // Such a frame ends the connection before it opens a stream.
+        if frame.stream.is_multiple_of(2) || frame.padding > frame.length {
+            return;
+        }
+        let opens = self.opens(frame.stream);
+        self.block_of = frame.stream;
+        self.heads.headers(frame, opens);
+        if !opens && !self.lenient && frame.flags & scan::END_STREAM_OR_ACK == 0 {
+            self.bad_trailers.get_or_insert((frame.stream, Flood::OpenTrailers));
+        }
     }
 
     /// A header block may be cut into few frames only; h2 has a similar limit but does not tell
@@ -232,14 +341,21 @@ impl Rules {
     fn sent(&mut self, frame: &FrameHead) -> bool {
         match frame.kind {
             scan::DATA => self.data_sent += 1,
-            scan::HEADERS if self.role == Role::Client => self.opens(frame.stream),
-            scan::GOAWAY => bump(&self.counters.goaway_sent),
+            scan::HEADERS if self.role == Role::Client => {
+                self.opens(frame.stream);
+            }
+            // As Envoy counts: not the notice, nor one that tells of an error.
+            scan::GOAWAY if frame.code == NO_ERROR && frame.last != NOTICE => bump(&self.counters.goaway_sent),
             scan::RST_STREAM => {
                 bump(&self.counters.tx_reset);
-                if frame.code == PROTOCOL_ERROR {
-                    bump(&self.counters.rx_messaging_error);
-                    self.malformed = self.malformed.max(frame.stream);
+                let malformed = frame.code == PROTOCOL_ERROR;
+                match self.role {
+                    // A malformed request is counted where it is refused.
+                    Role::Server if frame.code == REFUSED_STREAM => bump(&self.counters.stream_refused_errors),
+                    Role::Client if malformed => bump(&self.counters.rx_messaging_error),
+                    Role::Server | Role::Client => {}
                 }
+                self.heads.reset(frame.stream, malformed);
                 return true;
             }
             scan::SETTINGS | scan::PING => return frame.flags & scan::END_STREAM_OR_ACK != 0,
@@ -248,11 +364,13 @@ impl Rules {
         false
     }
 
-    fn opens(&mut self, stream: u32) {
-        if stream > self.last_opened {
+    fn opens(&mut self, stream: u32) -> bool {
+        let opens = stream > self.last_opened;
+        if opens {
             self.last_opened = stream;
             self.opened += 1;
         }
+        opens
     }
 }
 

@@ -23,12 +23,14 @@
 //! buffer.
 
 mod ahead;
+mod block;
 mod client;
 mod convert;
 mod counters;
 mod failure;
 mod gather;
 mod halves;
+mod heads;
 mod keepalive;
 mod meter;
 mod options;
@@ -43,5 +45,5 @@ mod tests;
 pub use client::{ClientConnection, ClientDriver, ClientStream, connect};
 pub use counters::H2Counters;
 pub use options::{ClientOptions, FloodLimits, HeaderLimits, KeepaliveOptions, ServerOptions, Underscores, Windows};
-pub use server::{Accepted, ServerConnection, ServerStream, serve};
+pub use server::{Accepted, Refused, ServerConnection, ServerStream, serve};
 pub use sniff::{Sniff, is_h2_preface};

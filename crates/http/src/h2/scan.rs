@@ -1,8 +1,8 @@
 //! Frame heads out of a byte stream, sans I/O.
 //!
 //! Bytes pass by in whatever pieces the socket gives; payloads are skipped, not copied. Only the
-//! frame head (RFC 9113 section 4.1) is looked at, plus the error code of RST_STREAM and the pad
-//! length of padded DATA and HEADERS. Sizes are not judged: h2 does that.
+//! frame head (RFC 9113 section 4.1) is looked at, plus the error code of RST_STREAM and GOAWAY
+//! and the pad length of padded DATA and HEADERS; header blocks are shown as they pass.
 
 pub(super) const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;
@@ -19,9 +19,12 @@ pub(super) const END_STREAM_OR_ACK: u8 = 0x1;
 /// END_HEADERS of HEADERS and CONTINUATION.
 pub(super) const END_HEADERS: u8 = 0x4;
 const PADDED: u8 = 0x8;
+const PRIORITISED: u8 = 0x20;
+const PRIORITY_FIELDS: usize = 5;
 
 const HEAD: usize = 9;
-const MOST: usize = HEAD + 4;
+const MOST: usize = HEAD + 8;
+const CODE: usize = 4;
 
 /// The head of one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +36,36 @@ pub(super) struct FrameHead {
     pub(super) length: usize,
     /// Pad length byte and padding of a padded frame.
     pub(super) padding: usize,
-    /// Error code of RST_STREAM.
+    /// Error code of RST_STREAM and GOAWAY.
     pub(super) code: u32,
+    /// The last stream of GOAWAY.
+    pub(super) last: u32,
+}
+
+impl FrameHead {
+    /// Whether the payload has the one size that its kind may have (RFC 9113 section 6).
+    pub(super) fn has_right_size(&self) -> bool {
+        let ack = self.flags & END_STREAM_OR_ACK != 0;
+        match self.kind {
+            PRIORITY => self.length == PRIORITY_FIELDS,
+            RST_STREAM | WINDOW_UPDATE => self.length == 4,
+            SETTINGS if ack => self.length == 0,
+            SETTINGS => self.length.is_multiple_of(6),
+            PING => self.length == 8,
+            _ => true,
+        }
+    }
+}
+
+/// What passes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen<'a> {
+    /// A frame's head.
+    Head(&'a FrameHead),
+    /// A piece of the header block in the frame last seen.
+    Block(&'a [u8]),
+    /// That header block is complete.
+    BlockEnd,
 }
 
 /// Finds frame heads in consecutive pieces of one direction of a connection.
@@ -44,12 +75,16 @@ pub(super) struct FrameScanner {
     have: usize,
     need: usize,
     skip: usize,
+    /// Of what is skipped: first so many bytes that are no header block, then so many that are.
+    before: usize,
+    block: usize,
+    block_ends: bool,
 }
 
 impl FrameScanner {
     /// A scanner that lets `preface` bytes pass first.
     pub(super) fn new(preface: usize) -> Self {
-        Self { head: [0; MOST], have: 0, need: HEAD, skip: preface }
+        Self { head: [0; MOST], have: 0, need: HEAD, skip: preface, before: 0, block: 0, block_ends: false }
     }
 
     /// True between two frames: another frame may start here.
@@ -57,17 +92,18 @@ impl FrameScanner {
         self.have == 0 && self.skip == 0
     }
 
-    /// Calls `found` for each head that is complete with these bytes; stops at its first error.
+    /// Calls `found` for what these bytes complete; stops at its first error.
     pub(super) fn scan<E>(
         &mut self,
         mut bytes: &[u8],
-        mut found: impl FnMut(&FrameHead) -> Result<(), E>,
+        mut found: impl FnMut(Seen<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         while !bytes.is_empty() {
             if self.skip > 0 {
-                let passed = self.skip.min(bytes.len());
-                self.skip -= passed;
-                bytes = bytes.get(passed..).unwrap_or_default();
+                let (part, rest) = bytes.split_at(self.skip.min(bytes.len()));
+                self.skip -= part.len();
+                bytes = rest;
+                self.pass(part, &mut found)?;
                 continue;
             }
             let (part, rest) = bytes.split_at((self.need - self.have).min(bytes.len()));
@@ -84,24 +120,56 @@ impl FrameScanner {
                 self.skip = frame.length - (self.need - HEAD);
                 self.have = 0;
                 self.need = HEAD;
-                found(&frame)?;
+                self.expect_block(&frame);
+                found(Seen::Head(&frame))?;
+                if self.skip == 0 {
+                    self.pass(&[], &mut found)?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Shows what `part` of a payload has of a header block.
+    fn pass<E>(&mut self, part: &[u8], found: &mut impl FnMut(Seen<'_>) -> Result<(), E>) -> Result<(), E> {
+        let hidden = self.before.min(part.len());
+        self.before -= hidden;
+        let shown = part.get(hidden..).unwrap_or_default();
+        let shown = shown.get(..self.block.min(shown.len())).unwrap_or_default();
+        self.block -= shown.len();
+        if !shown.is_empty() {
+            found(Seen::Block(shown))?;
+        }
+        if self.skip == 0 && std::mem::take(&mut self.block_ends) { found(Seen::BlockEnd) } else { Ok(()) }
+    }
+
+    fn expect_block(&mut self, frame: &FrameHead) {
+        let priority = frame.kind == HEADERS && frame.flags & PRIORITISED != 0;
+        let has_block = matches!(frame.kind, HEADERS | CONTINUATION);
+        self.before = if priority { PRIORITY_FIELDS } else { 0 };
+        self.block = if has_block { frame.length.saturating_sub(frame.padding + self.before) } else { 0 };
+        self.block_ends = has_block && frame.flags & END_HEADERS != 0;
     }
 
     /// Payload bytes wanted beyond the head.
     fn extra(&self) -> usize {
         let frame = self.parse();
         match frame.kind {
-            RST_STREAM => frame.length.min(MOST - HEAD),
+            RST_STREAM => frame.length.min(CODE),
+            GOAWAY => frame.length.min(MOST - HEAD),
             DATA | HEADERS if frame.flags & PADDED != 0 => frame.length.min(1),
             _ => 0,
         }
     }
 
     fn parse(&self) -> FrameHead {
-        let [l0, l1, l2, kind, flags, s0, s1, s2, s3, e0, e1, e2, e3] = self.head;
+        let [l0, l1, l2, kind, flags, s0, s1, s2, s3, e0, e1, e2, e3, f0, f1, f2, f3] = self.head;
+        let (first, second) = (u32::from_be_bytes([e0, e1, e2, e3]), u32::from_be_bytes([f0, f1, f2, f3]));
+        let (last, code) = match kind {
+            RST_STREAM if self.need == HEAD + CODE => (0, first),
+            GOAWAY if self.need == MOST => (first & 0x7fff_ffff, second),
+            _ => (0, 0),
+        };
         let length = usize::from(l0) << 16 | usize::from(l1) << 8 | usize::from(l2);
         let padded = matches!(kind, DATA | HEADERS) && flags & PADDED != 0 && self.need > HEAD;
         FrameHead {
@@ -110,7 +178,8 @@ impl FrameScanner {
             stream: u32::from_be_bytes([s0 & 0x7f, s1, s2, s3]),
             length,
             padding: if padded { usize::from(e0) + 1 } else { 0 },
-            code: if kind == RST_STREAM && self.need == MOST { u32::from_be_bytes([e0, e1, e2, e3]) } else { 0 },
+            code,
+            last,
         }
     }
 }
@@ -133,8 +202,10 @@ mod tests {
         let mut found = Vec::new();
         for piece in pieces {
             scanner
-                .scan(piece, |head| {
-                    found.push(*head);
+                .scan(piece, |seen| {
+                    if let Seen::Head(head) = seen {
+                        found.push(*head);
+                    }
                     Ok::<_, ()>(())
                 })
                 .unwrap();
@@ -158,6 +229,30 @@ mod tests {
         for size in 1..bytes.len() {
             let pieces: Vec<&[u8]> = bytes.chunks(size).collect();
             assert_eq!(heads(&pieces, 7), (whole.clone(), true), "pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn header_blocks_are_shown_without_what_stands_around_them() {
+        let mut bytes = frame(HEADERS, PADDED | PRIORITISED, 1, b"\x02PRIORbloc..");
+        bytes.extend(frame(CONTINUATION, END_HEADERS, 1, b"k"));
+        bytes.extend(frame(DATA, 0, 1, b"data"));
+        bytes.extend(frame(HEADERS, END_HEADERS, 3, b""));
+        for size in 1..=bytes.len() {
+            let mut scanner = FrameScanner::new(0);
+            let (mut block, mut ends) = (Vec::new(), Vec::new());
+            for piece in bytes.chunks(size) {
+                let result = scanner.scan(piece, |seen| {
+                    match seen {
+                        Seen::Block(part) => block.extend_from_slice(part),
+                        Seen::BlockEnd => ends.push(block.len()),
+                        Seen::Head(_) => {}
+                    }
+                    Ok::<_, ()>(())
+                });
+                result.unwrap();
+            }
+            assert_eq!((&*block, &*ends), (&b"block"[..], &[5, 5][..]), "pieces of {size}");
         }
     }
 

@@ -12,8 +12,9 @@
 //!
 //! Limits: `max_concurrent_streams` (refused above), [`super::HeaderLimits`] (RST_STREAM
 //! INTERNAL_ERROR), [`super::FloodLimits`] (GOAWAY ENHANCE_YOUR_CALM), premature resets (the
-//! same). A malformed request is reset by h2, never surfaces, and ends the connection unless
-//! `override_stream_error_on_invalid_http_message` is set.
+//! same). A malformed request is reset by h2 and ends the connection unless
+//! `override_stream_error_on_invalid_http_message` is set. What was refused before it could become
+//! a stream is told by [`ServerConnection::take_refused`].
 
 use std::{
     cell::Cell,
@@ -54,7 +55,10 @@ pub type Accepted = (RequestHead, BodyLength, ServerStream);
 /// Takes over a connection whose client speaks HTTP/2. `initial` holds the bytes that were read
 /// while sniffing, the preface among them.
 pub fn serve(stream: Stream, initial: Bytes, options: &ServerOptions, counters: Rc<H2Counters>) -> ServerConnection {
-    let meter = FrameMeter::new(Role::Server, options.limits, &options.headers, counters.clone());
+    let mut meter = FrameMeter::new(Role::Server, options.limits, &options.headers, counters.clone());
+    if options.stream_error_on_invalid_http_message {
+        meter.forgive_messages();
+    }
     let wire = Wire::new(stream, initial, meter, options.buffer_limit);
     let handshake = builder(options).handshake(GatherIo(wire.clone()));
     let link = Rc::new(Link { role: Role::Server, wire, counters, headers: options.headers });
@@ -65,7 +69,8 @@ pub fn serve(stream: Stream, initial: Bytes, options: &ServerOptions, counters: 
         keepalive: None,
         options: options.clone(),
         shutdown: None,
-        last_accepted: 0,
+        refused: Vec::new(),
+        malformed: false,
         waker: None,
     }
 }
@@ -104,8 +109,18 @@ pub struct ServerConnection {
     keepalive: Option<Keepalive>,
     options: ServerOptions,
     shutdown: Option<Shutdown>,
-    last_accepted: u32,
+    refused: Vec<Refused>,
+    malformed: bool,
     waker: Option<Waker>,
+}
+
+/// A request that was refused before it could be handed up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Envoy's response code details.
+    pub details: &'static str,
+    /// It passed a limit of ours; else it broke the protocol.
+    pub limit: bool,
 }
 
 enum State {
@@ -150,23 +165,30 @@ impl ServerConnection {
                             },
                             Poll::Ready(Some(Err(error))) => self.ending(error),
                             Poll::Ready(None) => Some(None),
-                            Poll::Pending if self.is_malformed() => {
-                                self.link.wire.say_goaway(Reason::PROTOCOL_ERROR);
-                                Some(Some(failure::protocol(Role::Server, failure::MESSAGING)))
-                            }
-                            Poll::Pending => ready!(self.poll_drain(cx)),
+                            Poll::Pending => match self.malformed() {
+                                Some(error) => Some(Some(error)),
+                                None => ready!(self.poll_drain(cx)),
+                            },
                         }
                     }
                 }
                 State::Closed => return Poll::Ready(None),
             };
             if let Some(error) = ending {
+                if matches!(error, Some(StreamError::Protocol(_))) {
+                    self.refuse_waiting();
+                }
                 self.link.wire.finish(cx);
                 // Dropping h2's half ends every stream.
                 self.state = State::Closed;
                 return Poll::Ready(error.map(Err));
             }
         }
+    }
+
+    /// Requests refused since the last call. Ask after each [`Self::poll_accept`].
+    pub fn take_refused(&mut self) -> Vec<Refused> {
+        std::mem::take(&mut self.refused)
     }
 
     /// Announces the end twice (RFC 9113 section 6.8): at once that no new streams are wanted,
@@ -232,22 +254,60 @@ impl ServerConnection {
     fn ending(&self, error: h2::Error) -> Option<Option<StreamError>> {
         let Link { role, wire, .. } = &*self.link;
         if let Some(flood) = wire.flood() {
-            wire.say_goaway(Reason::ENHANCE_YOUR_CALM);
+            wire.say_goaway(flood.reason());
             return Some(Some(failure::flood(*role, flood)));
+        }
+        if error.is_library() && error.reason() == Some(Reason::FRAME_SIZE_ERROR) {
+            wire.forget_last_head();
         }
         Some(failure::of_connection(*role, error))
     }
 
-    /// Whether h2 refused a request that never came up, and that ends the connection. (A stream
+    /// Why malformed requests end the connection: heads that h2 refused, and trailers. (A stream
     /// that did come up and breaks its `content-length` later is only reset, as by Envoy.)
-    fn is_malformed(&self) -> bool {
-        !self.options.stream_error_on_invalid_http_message && self.link.wire.malformed_stream() > self.last_accepted
+    fn malformed(&mut self) -> Option<StreamError> {
+        let wire = &self.link.wire;
+        if let Some(flood) = wire.end_for_trailers() {
+            if flood == Flood::OpenTrailers {
+                bump(&self.link.counters.trailers);
+            }
+            wire.say_goaway(flood.reason());
+            return Some(failure::flood(Role::Server, flood));
+        }
+        for details in wire.take_refused() {
+            self.refuse_malformed(details);
+        }
+        self.malformed.then(|| {
+            self.link.wire.say_goaway(Reason::PROTOCOL_ERROR);
+            failure::protocol(Role::Server, failure::MESSAGING)
+        })
+    }
+
+    fn refuse_malformed(&mut self, details: &'static str) {
+        bump(&self.link.counters.rx_messaging_error);
+        self.refused.push(Refused { details, limit: false });
+        self.malformed |= !self.options.stream_error_on_invalid_http_message;
+    }
+
+    /// The connection ends: heads that wait will not be handed up.
+    fn refuse_waiting(&mut self) {
+        for details in self.link.wire.take_waiting() {
+            if details != failure::CODEC {
+                bump(&self.link.counters.rx_messaging_error);
+            }
+            self.refused.push(Refused { details, limit: false });
+        }
     }
 
     fn admit(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) -> Option<Accepted> {
-        self.last_accepted = respond.stream_id().as_u32();
+        self.link.wire.accepted(respond.stream_id().as_u32());
         let Link { counters, headers, .. } = &*self.link;
         match convert::request_in(request, headers, self.options.scheme, counters) {
+            Ok((head, _)) if head.authority.is_empty() => {
+                respond.send_reset(Reason::PROTOCOL_ERROR);
+                self.refuse_malformed(failure::MESSAGING);
+                None
+            }
             Ok((head, body)) => {
                 let ended = body.is_end_stream();
                 let length = convert::body_length(&head.headers, ended);
@@ -260,8 +320,9 @@ impl ServerConnection {
                     ServerStream { respond, halves, resets, upgraded, answered: false, accepted: Instant::now() };
                 Some((head, length, stream))
             }
-            Err(_) => {
+            Err(refusal) => {
                 respond.send_reset(Reason::INTERNAL_ERROR);
+                self.refused.push(Refused { details: refusal.details(), limit: true });
                 None
             }
         }

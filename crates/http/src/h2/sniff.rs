@@ -3,10 +3,13 @@
 /// What a client sends first.
 pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// So much of it decides: no request of HTTP/1 begins like this.
+const TELLING: &[u8; 12] = b"PRI * HTTP/2";
+
 /// Answer of [`is_h2_preface`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sniff {
-    /// The whole preface is there.
+    /// Nothing else but the preface begins like this (h2 judges the rest of it).
     Yes,
     /// The bytes cannot become a preface.
     No,
@@ -16,10 +19,10 @@ pub enum Sniff {
 
 /// Whether the bytes that a connection starts with are the HTTP/2 preface.
 pub fn is_h2_preface(bytes: &[u8]) -> Sniff {
-    let common = bytes.len().min(PREFACE.len());
-    if bytes.get(..common) != PREFACE.get(..common) {
+    let common = bytes.len().min(TELLING.len());
+    if bytes.get(..common) != TELLING.get(..common) {
         Sniff::No
-    } else if common == PREFACE.len() {
+    } else if common == TELLING.len() {
         Sniff::Yes
     } else {
         Sniff::NeedMore
@@ -35,7 +38,8 @@ mod tests {
         assert_eq!(is_h2_preface(b""), Sniff::NeedMore);
         assert_eq!(is_h2_preface(b"P"), Sniff::NeedMore);
         assert_eq!(is_h2_preface(b"PO"), Sniff::No);
-        assert_eq!(is_h2_preface(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r"), Sniff::NeedMore);
+        assert_eq!(is_h2_preface(b"PRI * HTTP/"), Sniff::NeedMore);
+        assert_eq!(is_h2_preface(b"PRI * HTTP/2.0\r\n\r\nXX"), Sniff::Yes, "h2 refuses it");
         assert_eq!(is_h2_preface(PREFACE), Sniff::Yes);
         assert_eq!(is_h2_preface(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0"), Sniff::Yes);
         assert_eq!(is_h2_preface(b"PRI * HTTP/1.1\r\n\r\n"), Sniff::No);

@@ -2,6 +2,7 @@
 
 mod client;
 mod floods;
+mod refused;
 mod server;
 mod wire;
 

@@ -25,6 +25,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
     ahead::Ahead,
+    failure,
     gather::Gather,
     meter::{Flood, FrameMeter},
 };
@@ -128,8 +129,7 @@ impl Wire {
     pub(super) fn say_goaway(&self, reason: Reason) {
         let mut inner = self.inner.borrow_mut();
         if let Some(frame) = inner.meter.goaway(reason.into()) {
-            // No further limit matters on a connection that is being closed.
-            let _ = inner.meter.sent(&frame);
+            inner.meter.sent_goaway(&frame);
             inner.gather.push(&frame);
         }
     }
@@ -139,9 +139,39 @@ impl Wire {
         self.inner.borrow().meter.peer_is_going_away()
     }
 
-    /// The highest stream that was reset for a malformed message; zero for none.
-    pub(super) fn malformed_stream(&self) -> u32 {
-        self.inner.borrow().meter.malformed_stream()
+    /// A head was handed up.
+    pub(super) fn accepted(&self, stream: u32) {
+        self.inner.borrow_mut().meter.heads().accepted(stream);
+    }
+
+    /// Why streams were reset whose heads were never handed up.
+    pub(super) fn take_refused(&self) -> Vec<&'static str> {
+        self.inner.borrow_mut().meter.heads().take_refused().map(failure::of_head).collect()
+    }
+
+    /// Takes trailers that break the protocol for the reason why the connection ends.
+    pub(super) fn end_for_trailers(&self) -> Option<Flood> {
+        let inner = self.inner.borrow();
+        let (_, flood) = inner.meter.bad_trailers()?;
+        inner.meter.count(flood);
+        self.flood.set(Some(flood));
+        Some(flood)
+    }
+
+    /// What is wrong with the trailers of `stream`.
+    pub(super) fn bad_trailers_of(&self, stream: u32) -> Option<Flood> {
+        self.inner.borrow().meter.bad_trailers().filter(|(bad, _)| *bad == stream).map(|(_, flood)| flood)
+    }
+
+    /// The last head was too large to be read at all.
+    pub(super) fn forget_last_head(&self) {
+        self.inner.borrow_mut().meter.heads().forget_last();
+    }
+
+    /// The connection is over by the peer's fault: why each head that waits was never handed up.
+    pub(super) fn take_waiting(&self) -> Vec<&'static str> {
+        let mut inner = self.inner.borrow_mut();
+        inner.meter.heads().rest().map(|verdict| verdict.map_or(failure::CODEC, failure::of_head)).collect()
     }
 
     /// Counts body bytes handed to h2.

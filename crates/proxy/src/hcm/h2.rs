@@ -53,6 +53,7 @@ pub(super) async fn serve(served: Served, stream: Stream, first: BytesMut) -> En
                 if ended == Ended::Local {
                     life.close(&mut connection).await;
                 }
+                served.hcm.context.move_codec_stats();
                 return ended;
             }
         }

@@ -6,6 +6,7 @@ fn meter(role: Role) -> FrameMeter {
         Role::Server => meter.received(PREFACE).unwrap(),
         Role::Client => meter.sent(PREFACE).unwrap(),
     }
+    meter.received(&frame(scan::SETTINGS, 0, 0, &[])).unwrap();
     meter
 }
 
@@ -28,6 +29,44 @@ fn an_empty_frame_is_forgiven_once_and_at_the_end() {
     }
     meter.received(&frame(scan::DATA, 0x8, 1, &[1, 0])).unwrap();
     assert_eq!(meter.received(&frame(scan::CONTINUATION, 0x1, 1, b"")), Err(Flood::EmptyFrames));
+}
+
+#[test]
+fn settings_come_first_in_both_directions() {
+    for (role, first) in [(Role::Server, PREFACE.as_slice()), (Role::Client, b"")] {
+        let mut meter = FrameMeter::new(role, FloodLimits::default(), &HeaderLimits::default(), Rc::default());
+        meter.received(first).unwrap();
+        assert_eq!(meter.received(&frame(scan::PING, 0, 0, &[0; 8])), Err(Flood::NoSettings));
+    }
+}
+
+#[test]
+fn frames_of_one_size_have_no_other() {
+    let sizes: [(u8, u8, &[usize]); 6] = [
+        (scan::PRIORITY, 0, &[4, 6]),
+        (scan::RST_STREAM, 0, &[1, 5]),
+        (scan::SETTINGS, 0, &[3, 7]),
+        (scan::SETTINGS, 1, &[6]),
+        (scan::PING, 0, &[3, 9]),
+        (scan::WINDOW_UPDATE, 0, &[0, 3]),
+    ];
+    for (kind, flags, wrong) in sizes {
+        for size in wrong {
+            let frame = frame(kind, flags, 1, &vec![0; *size]);
+            assert_eq!(meter(Role::Server).received(&frame), Err(Flood::FrameSize), "kind {kind}, {size} bytes");
+        }
+    }
+    assert_eq!(Flood::FrameSize.reason(), Reason::FRAME_SIZE_ERROR);
+}
+
+#[test]
+fn a_goaway_counts_once_and_only_without_an_error() {
+    let counters = Rc::new(H2Counters::default());
+    let mut meter = FrameMeter::new(Role::Server, FloodLimits::default(), &HeaderLimits::default(), counters.clone());
+    meter.sent(&frame(scan::GOAWAY, 0, 0, &[0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0])).unwrap();
+    meter.sent(&frame(scan::GOAWAY, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0])).unwrap();
+    meter.sent(&frame(scan::GOAWAY, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 1])).unwrap();
+    assert_eq!(counters.goaway_sent.get(), 1);
 }
 
 #[test]
