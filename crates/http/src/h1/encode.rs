@@ -138,6 +138,7 @@ fn reason(status: StatusCode) -> &'static str {
     match status {
         // Envoy knows no reason for these.
         StatusCode::IM_A_TEAPOT | StatusCode::PROCESSING | StatusCode::EARLY_HINTS => "Unknown",
+        other if other.as_u16() == 599 => "Last Unassigned Server Error Code",
         other => other.canonical_reason().unwrap_or("Unknown"),
     }
 }

@@ -299,6 +299,10 @@ impl Fields {
                 if count > MAX_LOOKED_AT {
                     return Err(details::CODEC_ERROR);
                 }
+                if request && token.eq_ignore_ascii_case(b"host") {
+                    // Removed like any other; the request is one without a host then, as in Envoy.
+                    self.host = None;
+                }
                 nominated.push(Bytes::copy_from_slice(token));
             }
         }
@@ -356,7 +360,7 @@ impl Connection {
 
 /// Headers that a client may not make the proxy forget.
 fn must_not_be_nominated(token: &[u8]) -> bool {
-    const KEPT: [&[u8]; 5] = [b"host", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"authorization"];
+    const KEPT: [&[u8]; 4] = [b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"authorization"];
     token.first() == Some(&b':') || KEPT.iter().any(|k| token.eq_ignore_ascii_case(k))
 }
 
