@@ -5,7 +5,8 @@
 //! timeout costs no queue operation at all. Resolution is [`TICK`]; a timer never fires early.
 //!
 //! One `run` task per worker sleeps until the earliest filed tick. With nothing filed it sleeps
-//! until something is. Size: one entry per open connection or stream, so it is bounded by those.
+//! until something is. Size: one entry per open connection or stream, so it is bounded by those:
+//! an entry that is still filed when its timer goes is the next timer's, not litter until its tick.
 //! Time comes from `tokio::time::Instant`, hence a paused clock works in tests.
 
 use std::{
@@ -32,6 +33,9 @@ pub struct Timers {
 struct Queue {
     origin: Instant,
     filed: RefCell<BTreeMap<u64, Vec<Weak<Entry>>>>,
+    /// Filed entries without a timer. A new timer takes one over and, as nearly always its
+    /// deadline is later than the tick it is filed for, needs no filing of its own.
+    spare: RefCell<Vec<Rc<Entry>>>,
     /// The tick the run task sleeps for; u64::MAX when it sleeps for good.
     sleeping_for: Cell<u64>,
     runner: RefCell<Option<Waker>>,
@@ -45,6 +49,8 @@ struct Entry {
 
 const NEVER: u64 = u64::MAX;
 const TICKS_PER_SECOND: u64 = 100;
+/// Entries kept for the next timers; about 1 MiB.
+const SPARE: usize = 16 * 1024;
 
 /// One deadline that can be moved cheaply.
 pub struct Timer {
@@ -65,6 +71,7 @@ impl Timers {
             queue: Rc::new(Queue {
                 origin: Instant::now(),
                 filed: RefCell::new(BTreeMap::new()),
+                spare: RefCell::new(Vec::new()),
                 sleeping_for: Cell::new(NEVER),
                 runner: RefCell::new(None),
             }),
@@ -73,10 +80,11 @@ impl Timers {
 
     /// A timer that is not armed.
     pub fn timer(&self) -> Timer {
-        Timer {
-            queue: Rc::clone(&self.queue),
-            entry: Rc::new(Entry { deadline: Cell::new(NEVER), filed_at: Cell::new(NEVER), waker: RefCell::new(None) }),
-        }
+        let spare = self.queue.spare.borrow_mut().pop();
+        let entry = spare.unwrap_or_else(|| {
+            Rc::new(Entry { deadline: Cell::new(NEVER), filed_at: Cell::new(NEVER), waker: RefCell::new(None) })
+        });
+        Timer { queue: Rc::clone(&self.queue), entry }
     }
 
     /// Waits for `duration`. Cancel-safe: dropping it forgets the deadline.
@@ -213,9 +221,14 @@ impl Timer {
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        // The weak reference in the queue goes at its tick; only the waker is worth freeing now.
         self.entry.deadline.set(NEVER);
         self.entry.waker.borrow_mut().take();
+        if self.entry.filed_at.get() != NEVER {
+            let mut spare = self.queue.spare.borrow_mut();
+            if spare.len() < SPARE {
+                spare.push(Rc::clone(&self.entry));
+            }
+        }
     }
 }
 
@@ -267,6 +280,34 @@ mod tests {
             timer.set(Some(start + Duration::from_millis(20)));
             poll_fn(|cx| timer.poll_expired(cx)).await;
             assert!(start.elapsed() <= Duration::from_millis(40));
+        });
+    }
+
+    #[test]
+    fn timers_that_come_and_go_leave_one_entry_behind() {
+        paused(async {
+            let timers = Timers::new();
+            for millis in 0..1000 {
+                let timer = timers.timer();
+                timer.set(Some(Instant::now() + Duration::from_secs(15) + Duration::from_millis(millis)));
+            }
+            let filed = timers.queue.filed.borrow().values().map(Vec::len).sum::<usize>();
+            assert_eq!((filed, timers.queue.spare.borrow().len()), (1, 1));
+        });
+    }
+
+    #[test]
+    fn a_timer_that_takes_over_an_entry_fires_at_its_own_deadline() {
+        paused(async {
+            let timers = Timers::new();
+            tokio::task::spawn_local(timers.clone().run());
+            for (before, own) in [(50, 200), (200, 50), (30, 30)] {
+                let start = Instant::now();
+                timers.timer().set(Some(start + Duration::from_millis(before)));
+                timers.sleep(Duration::from_millis(own)).await;
+                let took = start.elapsed().as_millis();
+                assert!(took >= own.into() && took <= u128::from(own) + 20, "{took} for {own} after {before}");
+            }
         });
     }
 

@@ -22,6 +22,7 @@ use nuncio_http::h2::H2Counters;
 use nuncio_stats::{Counter, Gauge, ScopeName, Shard, Store, templates::http2_stats};
 use nuncio_upstream::ClusterManager;
 use slab::Slab;
+use tokio::time::Instant;
 
 use crate::{access_log::LogSinks, date::DateCache};
 
@@ -299,8 +300,8 @@ impl WorkerContext {
         }
     }
 
-    pub(crate) fn date(&self) -> HeaderValue {
-        self.date.value()
+    pub(crate) fn date(&self, now: Instant) -> HeaderValue {
+        self.date.value(now)
     }
 
     fn tell_all(&self, command: Command) {

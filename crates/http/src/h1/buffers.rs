@@ -17,39 +17,79 @@ pub(super) const BODY_BUFFER_MAX: usize = 128 * 1024;
 
 /// A worker polls its connections one after another, so few buffers are in use at once.
 const POOL_SIZE: usize = 128;
+/// Large ones kept, about 1 MiB.
+const LARGE_POOL_SIZE: usize = 16;
 /// A head with a coalesced body (up to 16 KiB) fits; anything larger goes back to the allocator.
 const KEPT_CAPACITY: usize = 40 * 1024;
 
 /// Buffers looked at before a new one is made; one that is still held is let go.
 const TRIES: usize = 3;
 
-thread_local! {
-    static POOL: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+/// What a buffer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Size {
+    /// A head with a small body: [`HEAD_BUFFER`].
+    Small,
+    /// A head and a body of [`BODY_BUFFER`].
+    Large,
 }
 
-/// An empty buffer with room for at least [`HEAD_BUFFER`] bytes.
-pub(super) fn take() -> BytesMut {
+impl Size {
+    fn room(self) -> usize {
+        match self {
+            Self::Small => HEAD_BUFFER,
+            Self::Large => HEAD_BUFFER + BODY_BUFFER,
+        }
+    }
+
+    /// Above this a buffer is not kept.
+    fn largest(self) -> usize {
+        match self {
+            Self::Small => KEPT_CAPACITY,
+            Self::Large => 2 * BODY_BUFFER,
+        }
+    }
+}
+
+type Pool = RefCell<Vec<BytesMut>>;
+
+thread_local! {
+    static POOL: Pool = const { RefCell::new(Vec::new()) };
+    static LARGE_POOL: Pool = const { RefCell::new(Vec::new()) };
+}
+
+fn with_pool<T>(size: Size, work: impl FnOnce(&mut Vec<BytesMut>) -> T) -> Option<T> {
+    let pool = match size {
+        Size::Small => &POOL,
+        Size::Large => &LARGE_POOL,
+    };
+    pool.with(|pool| pool.try_borrow_mut().ok().map(|mut free| work(&mut free)))
+}
+
+/// An empty buffer with the room that `size` says, at least.
+pub(super) fn take(size: Size) -> BytesMut {
     for _ in 0..TRIES {
-        let free = POOL.with(|pool| pool.try_borrow_mut().ok().and_then(|mut free| free.pop()));
-        let Some(mut buffer) = free else { break };
-        if buffer.try_reclaim(HEAD_BUFFER) && buffer.capacity() <= KEPT_CAPACITY {
+        let Some(mut buffer) = with_pool(size, Vec::pop).flatten() else { break };
+        if buffer.try_reclaim(size.room()) && buffer.capacity() <= size.largest() {
             return buffer;
         }
     }
-    BytesMut::with_capacity(HEAD_BUFFER)
+    BytesMut::with_capacity(size.room())
 }
 
 /// Gives a buffer back. Parts of it may still be held (a log line keeps headers a little longer
 /// than the connection); whether they are is looked at when the buffer is wanted again.
-pub(super) fn give(mut buffer: BytesMut) {
+pub(super) fn give(mut buffer: BytesMut, size: Size) {
     buffer.clear();
-    if buffer.capacity() > KEPT_CAPACITY {
+    if buffer.capacity() > size.largest() {
         return;
     }
-    POOL.with(|pool| {
-        if let Ok(mut free) = pool.try_borrow_mut()
-            && free.len() < POOL_SIZE
-        {
+    let most = match size {
+        Size::Small => POOL_SIZE,
+        Size::Large => LARGE_POOL_SIZE,
+    };
+    with_pool(size, |free| {
+        if free.len() < most {
             free.push(buffer);
         }
     });
@@ -61,34 +101,45 @@ mod tests {
 
     #[test]
     fn a_buffer_comes_back_with_its_room() {
-        let mut buffer = take();
+        let mut buffer = take(Size::Small);
         buffer.extend_from_slice(b"GET / HTTP/1.1\r\n\r\n");
         let head = buffer.split().freeze();
         drop(head);
-        give(buffer);
-        assert!(take().capacity() >= HEAD_BUFFER);
+        give(buffer, Size::Small);
+        assert!(take(Size::Small).capacity() >= HEAD_BUFFER);
     }
 
     #[test]
     fn a_buffer_is_used_again_only_when_nobody_holds_a_part_of_it() {
         while POOL.with(|p| p.borrow_mut().pop()).is_some() {}
-        let mut buffer = take();
+        let mut buffer = take(Size::Small);
         buffer.extend_from_slice(b"held");
         let held = buffer.split().freeze();
-        give(buffer);
-        let mut other = take();
+        give(buffer, Size::Small);
+        let mut other = take(Size::Small);
         other.extend_from_slice(b"other");
         assert_eq!(held, "held");
         assert_eq!(POOL.with(|p| p.borrow().len()), 0);
     }
 
     #[test]
+    fn a_large_buffer_comes_back_with_all_its_room() {
+        let mut buffer = take(Size::Large);
+        buffer.resize(buffer.capacity(), b'x');
+        let body = buffer.split().freeze();
+        give(buffer, Size::Large);
+        drop(body);
+        assert!(take(Size::Large).capacity() >= HEAD_BUFFER + BODY_BUFFER);
+        assert_eq!(LARGE_POOL.with(|p| p.borrow().len()), 0);
+    }
+
+    #[test]
     fn large_buffers_and_too_many_are_not_kept() {
         while POOL.with(|p| p.borrow_mut().pop()).is_some() {}
-        give(BytesMut::with_capacity(KEPT_CAPACITY * 2));
+        give(BytesMut::with_capacity(KEPT_CAPACITY * 2), Size::Small);
         assert_eq!(POOL.with(|p| p.borrow().len()), 0);
         for _ in 0..POOL_SIZE + 10 {
-            give(BytesMut::with_capacity(HEAD_BUFFER));
+            give(BytesMut::with_capacity(HEAD_BUFFER), Size::Small);
         }
         assert_eq!(POOL.with(|p| p.borrow().len()), POOL_SIZE);
     }

@@ -15,7 +15,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use nuncio_net::Stream;
 use tokio::io::AsyncWrite;
 
-use super::buffers;
+use super::buffers::{self, Size};
 
 /// Up to this size copying is cheaper than one more entry in a vectored write.
 const COPIED: usize = 16 * 1024;
@@ -34,7 +34,7 @@ impl Outbox {
     /// The buffer to encode into.
     pub(super) fn tail(&mut self) -> &mut BytesMut {
         if self.tail.capacity() == 0 {
-            self.tail = buffers::take();
+            self.tail = buffers::take(Size::Small);
         }
         &mut self.tail
     }
@@ -78,7 +78,7 @@ impl Outbox {
     /// Gives the memory back; only when nothing is queued.
     pub(super) fn release(&mut self) {
         if self.is_empty() && self.tail.capacity() > 0 {
-            buffers::give(std::mem::take(&mut self.tail));
+            buffers::give(std::mem::take(&mut self.tail), Size::Small);
             self.pieces = VecDeque::new();
         }
     }

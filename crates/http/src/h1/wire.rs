@@ -1,7 +1,8 @@
 //! The socket of one HTTP/1 connection with its two buffers; the same for both directions.
 //!
 //! Reading: one `read` fills the buffer as far as it goes; tokio remembers a short read, so that
-//! the next attempt costs no system call. The buffer starts small and grows while a body streams.
+//! the next attempt costs no system call. The buffer starts small and grows while a body streams;
+//! it starts large where the last message was, so that the next one may come in one read.
 //! A connection that has nothing to read holds no buffer. Knows no HTTP.
 
 use std::{
@@ -16,7 +17,7 @@ use bytes::{Bytes, BytesMut};
 use nuncio_net::Stream;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
-use super::buffers::{self, BODY_BUFFER, BODY_BUFFER_MAX, HEAD_BUFFER};
+use super::buffers::{self, BODY_BUFFER, BODY_BUFFER_MAX, HEAD_BUFFER, Size};
 use super::outbox::Outbox;
 
 /// Bytes taken in while nobody asks for them: pipelined requests, an early body.
@@ -29,6 +30,9 @@ pub(super) struct Wire {
     pub(super) read: BytesMut,
     pub(super) out: Outbox,
     read_size: usize,
+    first: Size,
+    /// Bytes read since the connection was parked.
+    taken: usize,
     parked: bool,
     fin_sent: bool,
     spoilt: Cell<bool>,
@@ -43,6 +47,8 @@ impl Wire {
             read: buffered,
             out: Outbox::default(),
             read_size: HEAD_BUFFER,
+            first: Size::Small,
+            taken: 0,
             fin_sent: false,
             spoilt: Cell::new(false),
             eof: false,
@@ -56,7 +62,7 @@ impl Wire {
         }
         if self.parked {
             ready!(self.stream.poll_read_ready(cx))?;
-            self.read = buffers::take();
+            self.read = buffers::take(self.first);
             self.parked = false;
         }
         if self.read.capacity() - self.read.len() < self.read_size / 4 {
@@ -67,6 +73,7 @@ impl Wire {
         if read == spare {
             self.read_size = (self.read_size * 2).clamp(BODY_BUFFER, BODY_BUFFER_MAX);
         }
+        self.taken = self.taken.saturating_add(read);
         self.eof = read == 0;
         Poll::Ready(Ok(read))
     }
@@ -127,9 +134,11 @@ impl Wire {
             let buffer = std::mem::take(&mut self.read);
             // One that grew for a body is too large to lie idle.
             if self.read_size == HEAD_BUFFER {
-                buffers::give(buffer);
+                buffers::give(buffer, self.first);
             }
             self.parked = true;
+            self.first = if self.taken > HEAD_BUFFER { Size::Large } else { Size::Small };
+            self.taken = 0;
         }
         self.read_size = HEAD_BUFFER;
         self.out.release();

@@ -51,7 +51,13 @@ pub fn connect(
 ) -> Result<(ClientConnection, ClientDriver), StreamError> {
     let meter = FrameMeter::new(Role::Client, options.limits, &options.headers, counters.clone());
     let wire = Wire::new(stream, Bytes::new(), meter, options.buffer_limit);
-    let link = Rc::new(Link { role: Role::Client, wire: wire.clone(), counters, headers: options.headers });
+    let link = Rc::new(Link {
+        role: Role::Client,
+        wire: wire.clone(),
+        counters,
+        headers: options.headers,
+        known: convert::KnownNames::default(),
+    });
     let (send, mut connection) = handshake(options, GatherIo(wire))?;
     let keepalive =
         options.keepalive.and_then(|options| connection.ping_pong().map(|pings| Keepalive::new(options, pings)));
@@ -344,7 +350,8 @@ impl ClientStream {
         if head.upgrade.is_some() && !send.is_extended_connect_protocol_enabled() {
             return Err(failure::protocol(role, "http2.extended_connect_not_enabled"));
         }
-        let request = convert::request_out(head).ok_or_else(|| failure::protocol(role, failure::MESSAGING))?;
+        let request = convert::request_out(head, &self.halves.link.known)
+            .ok_or_else(|| failure::protocol(role, failure::MESSAGING))?;
         let (response, body) = send.send_request(request, end).map_err(|error| {
             if error.reason().is_none() && !error.is_io() {
                 // All stream ids are used up: nothing was sent, another connection can take it.

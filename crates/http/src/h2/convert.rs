@@ -6,7 +6,10 @@
 //! connection-specific headers, `te`, conflicting `content-length`.
 //!
 //! Sending leaves out hop-by-hop headers and marks values that differ on every request as
-//! never indexed: entering them in HPACK's table would push out what repeats.
+//! never indexed: entering them in HPACK's table would push out what repeats. The first of them on
+//! a connection is entered all the same, so that the table knows the name.
+
+use std::cell::Cell;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header, uri};
@@ -166,7 +169,7 @@ pub(super) fn body_length(headers: &Headers, ended: bool) -> BodyLength {
 }
 
 /// A request for upstream; `None` when no HTTP/2 request can carry it.
-pub(super) fn request_out(head: &RequestHead) -> Option<Request<()>> {
+pub(super) fn request_out(head: &RequestHead, known: &KnownNames) -> Option<Request<()>> {
     let mut request = Request::new(());
     let plain_connect = head.method == Method::CONNECT && head.upgrade.is_none();
     let mut parts = uri::Parts::default();
@@ -186,7 +189,7 @@ pub(super) fn request_out(head: &RequestHead) -> Option<Request<()>> {
         *request.method_mut() = Method::CONNECT;
         request.extensions_mut().insert(h2::ext::Protocol::from(protocol.as_str()));
     }
-    *request.headers_mut() = headers_out(&head.headers, head.upgrade.is_some());
+    *request.headers_mut() = headers_out(&head.headers, head.upgrade.is_some(), known);
     Some(request)
 }
 
@@ -204,25 +207,41 @@ fn scheme_out(scheme: Scheme) -> uri::Scheme {
 
 /// A response for downstream. `upgraded` says that the request was an extended CONNECT, whose
 /// acceptance is 200 here and 101 everywhere else.
-pub(super) fn response_out(status: StatusCode, headers: &Headers, upgraded: bool) -> Response<()> {
+pub(super) fn response_out(status: StatusCode, headers: &Headers, upgraded: bool, known: &KnownNames) -> Response<()> {
     let accepted = upgraded && status == StatusCode::SWITCHING_PROTOCOLS;
     let mut response = Response::new(());
     *response.version_mut() = Version::HTTP_2;
     *response.status_mut() = if accepted { StatusCode::OK } else { status };
-    *response.headers_mut() = headers_out(headers, accepted);
+    *response.headers_mut() = headers_out(headers, accepted, known);
     response
 }
 
+/// Names of [`varying`] that one connection has sent before.
+#[derive(Debug, Default)]
+pub(super) struct KnownNames(Cell<u16>);
+
+impl KnownNames {
+    /// Whether the name was sent before; from now on it was.
+    fn note(&self, bit: u16) -> bool {
+        let before = self.0.get();
+        self.0.set(before | bit);
+        before & bit != 0
+    }
+}
+
 /// Headers or trailers to send. An upgraded stream has no length.
-pub(super) fn headers_out(headers: &Headers, upgraded: bool) -> HeaderMap {
+pub(super) fn headers_out(headers: &Headers, upgraded: bool, known: &KnownNames) -> HeaderMap {
     // `HeaderMap` panics above 24576; what passed the limits of a codec is far below.
     let mut map = HeaderMap::with_capacity(headers.len().min(1024));
     for (name, value) in headers {
-        if is_hop_by_hop(name, value) || (upgraded && *name == header::CONTENT_LENGTH) {
+        let text = name.as_str();
+        if is_hop_by_hop(text, value) || (upgraded && *name == header::CONTENT_LENGTH) {
             continue;
         }
         let mut value = value.clone();
-        if differs_every_time(name) {
+        if let Some(bit) = varying(text)
+            && known.note(bit)
+        {
             value.set_sensitive(true);
         }
         if map.try_append(name.clone(), value).is_err() {
@@ -232,29 +251,42 @@ pub(super) fn headers_out(headers: &Headers, upgraded: bool) -> HeaderMap {
     map
 }
 
-fn is_hop_by_hop(name: &HeaderName, value: &HeaderValue) -> bool {
-    match name.as_str() {
-        "connection" | "host" | "http2-settings" | "keep-alive" | "proxy-connection" | "transfer-encoding"
-        | "upgrade" => true,
-        "te" => value.as_bytes() != b"trailers",
+fn is_hop_by_hop(name: &str, value: &HeaderValue) -> bool {
+    match name.len() {
+        2 => name == "te" && value.as_bytes() != b"trailers",
+        4 => name == "host",
+        7 => name == "upgrade",
+        10 => matches!(name, "connection" | "keep-alive"),
+        14 => name == "http2-settings",
+        16 => name == "proxy-connection",
+        17 => name == "transfer-encoding",
         _ => false,
     }
 }
 
-fn differs_every_time(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "grpc-timeout"
-            | "traceparent"
-            | "x-amzn-trace-id"
-            | "x-b3-parentspanid"
-            | "x-b3-spanid"
-            | "x-b3-traceid"
-            | "x-datadog-parent-id"
-            | "x-datadog-trace-id"
-            | "x-envoy-upstream-service-time"
-            | "x-request-id"
-    )
+/// One bit for each header whose value differs on every request. (The length decides nearly
+/// always, and costs nothing.)
+fn varying(name: &str) -> Option<u16> {
+    let place = match name.len() {
+        11 => match name {
+            "traceparent" => 0,
+            "x-b3-spanid" => 1,
+            _ => return None,
+        },
+        12 => match name {
+            "x-request-id" => 2,
+            "grpc-timeout" => 3,
+            "x-b3-traceid" => 4,
+            _ => return None,
+        },
+        15 if name == "x-amzn-trace-id" => 5,
+        17 if name == "x-b3-parentspanid" => 6,
+        18 if name == "x-datadog-trace-id" => 7,
+        19 if name == "x-datadog-parent-id" => 8,
+        29 if name == "x-envoy-upstream-service-time" => 9,
+        _ => return None,
+    };
+    Some(1 << place)
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ pub(super) struct Link {
     pub(super) wire: Rc<Wire>,
     pub(super) counters: Rc<H2Counters>,
     pub(super) headers: HeaderLimits,
+    pub(super) known: convert::KnownNames,
 }
 
 /// Body and trailers of one stream, both ways.
@@ -127,7 +128,7 @@ impl Halves {
 
     pub(super) fn send_trailers(&mut self, trailers: &Headers) {
         if let Some(send) = self.send.as_mut().filter(|_| self.sending) {
-            let _ = send.send_trailers(convert::headers_out(trailers, false));
+            let _ = send.send_trailers(convert::headers_out(trailers, false, &self.link.known));
             self.sending = false;
             self.header_sent(trailers);
         }

@@ -61,7 +61,8 @@ pub fn serve(stream: Stream, initial: Bytes, options: &ServerOptions, counters: 
     }
     let wire = Wire::new(stream, initial, meter, options.buffer_limit);
     let handshake = builder(options).handshake(GatherIo(wire.clone()));
-    let link = Rc::new(Link { role: Role::Server, wire, counters, headers: options.headers });
+    let known = convert::KnownNames::default();
+    let link = Rc::new(Link { role: Role::Server, wire, counters, headers: options.headers, known });
     ServerConnection {
         state: State::Handshake(Box::new(handshake)),
         link,
@@ -435,7 +436,7 @@ impl ServerExchange for ServerStream {
         if status == StatusCode::SWITCHING_PROTOCOLS {
             return;
         }
-        let response = convert::response_out(status, headers, false);
+        let response = convert::response_out(status, headers, false, &self.halves.link.known);
         if self.respond.send_informational(response).is_ok() {
             self.halves.header_sent(headers);
         }
@@ -445,7 +446,7 @@ impl ServerExchange for ServerStream {
         if std::mem::replace(&mut self.answered, true) {
             return;
         }
-        let response = convert::response_out(head.status, &head.headers, self.upgraded);
+        let response = convert::response_out(head.status, &head.headers, self.upgraded, &self.halves.link.known);
         // A stream that is gone says so at the next poll.
         if let Ok(send) = self.respond.send_response(response, end) {
             self.halves.sent_head(send, &head.headers, end);

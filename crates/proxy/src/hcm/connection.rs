@@ -46,8 +46,8 @@ pub(crate) async fn serve(hcm: Rc<Hcm>, info: Rc<ConnectionInfo>, registered: Re
     let control = Rc::clone(&served.registered.control);
     let _closing = Closing { stats: stats.clone(), start };
     let ended = match served.hcm.settings.codec {
-        Codec::Http1 => h1::serve(served, stream, BytesMut::new()).await,
-        Codec::Http2 => h2::serve(served, stream, BytesMut::new()).await,
+        Codec::Http1 => Box::pin(h1::serve(served, stream, BytesMut::new())).await,
+        Codec::Http2 => Box::pin(h2::serve(served, stream, BytesMut::new())).await,
         Codec::Auto => serve_by_preface(served, stream).await,
     };
     let active = control.was_active_at_end.get().unwrap_or(control.active_requests.get() > 0);

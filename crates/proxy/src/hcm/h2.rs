@@ -46,7 +46,7 @@ pub(super) async fn serve(served: Served, stream: Stream, first: BytesMut) -> En
     let mut life = Life::new(Rc::clone(&served));
     loop {
         match life.next(&mut connection).await {
-            Event::Request(accepted) => life.take(*accepted, &mut connection),
+            Event::Request(accepted) => life.take(accepted, &mut connection),
             Event::Told(command) => life.obey(command, &mut connection),
             Event::Deadline => life.expire(&mut connection),
             Event::Ended(ended) => {
@@ -154,7 +154,7 @@ impl Life {
         &self.served.registered.control
     }
 
-    fn take(&mut self, (head, body, mut stream): Accepted, connection: &mut ServerConnection) {
+    fn take(&mut self, accepted: Box<Accepted>, connection: &mut ServerConnection) {
         self.requests = self.requests.saturating_add(1);
         let limit = self.served.hcm.settings.common.max_requests_per_connection;
         if limit > 0 && self.requests >= limit && !self.shutting {
@@ -163,7 +163,9 @@ impl Life {
         }
         let open = OpenStream::new(self.control(), &self.quiet_since);
         let served = Rc::clone(&self.served);
-        tokio::task::spawn_local(async move {
+        // Boxed: the runtime moves a task's future about when it starts and when it ends.
+        tokio::task::spawn_local(Box::pin(async move {
+            let (head, body, mut stream) = *accepted;
             let arrival = Arrival {
                 hcm: &served.hcm,
                 connection: &served.info,
@@ -175,7 +177,7 @@ impl Life {
                 served.registered.control.drain();
             }
             drop(open);
-        });
+        }));
     }
 
     /// A request that never became a stream.

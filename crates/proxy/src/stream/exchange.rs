@@ -278,8 +278,7 @@ impl Stream {
         if !suppress {
             // An answer that comes before the request is complete has no service time.
             if let Some(since) = self.record.info.request_complete {
-                let mut value = HeaderValue::from(millis(now.saturating_duration_since(since)));
-                value.set_sensitive(true);
+                let value = HeaderValue::from(millis(now.saturating_duration_since(since)));
                 head.headers.set(names::X_ENVOY_UPSTREAM_SERVICE_TIME, value);
             }
         }
@@ -299,7 +298,7 @@ impl Stream {
                 response.headers.set(names::X_ENVOY_ATTEMPT_COUNT, HeaderValue::from(info.upstream.attempts));
             }
         }
-        self.dress_response(down);
+        self.dress_response(now, down);
         if let Some(response) = &self.record.info.response {
             down.send_head(response, ended);
         }
@@ -323,7 +322,8 @@ impl Stream {
     /// Records how long a complete response took; one that is cut short is not recorded.
     fn record_time(&self) {
         if let (Some(cluster), Some(since)) = (self.charged_cluster(), self.record.info.request_complete) {
-            let ms = millis(Instant::now().saturating_duration_since(since));
+            let end = self.record.info.upstream_last_rx.unwrap_or_else(Instant::now);
+            let ms = millis(end.saturating_duration_since(since));
             charge::upstream_time(cluster.stats(), ms, self.record.info.internal, self.record.canary);
         }
     }

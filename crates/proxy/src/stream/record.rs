@@ -53,7 +53,8 @@ impl Record {
 
     fn finish(&mut self) {
         phase!("finish");
-        let end = Instant::now();
+        // The last byte has left a moment ago, unless the stream was cut.
+        let end = self.info.downstream_last_tx.unwrap_or_else(Instant::now);
         self.info.end = Some(end);
         let stats = &self.hcm.stats;
         stats.gauge_dec(http_stats::DOWNSTREAM_RQ_ACTIVE);

@@ -205,13 +205,14 @@ impl Stream {
 
     /// Sends the response in the record, which the proxy made itself, with `body`.
     fn send_own<D: ServerExchange>(&mut self, body: Bytes, down: &mut D) {
-        self.dress_response(down);
+        let now = Instant::now();
+        self.dress_response(now, down);
         let Some(response) = &self.record.info.response else { return };
         let is_head = self.record.request().method == http::Method::HEAD;
         let body = if is_head { Bytes::new() } else { body };
         down.send_head(response, body.is_empty());
         self.responded = true;
-        self.record.info.downstream_first_tx = Some(Instant::now());
+        self.record.info.downstream_first_tx = Some(now);
         if !body.is_empty() {
             self.record.info.bytes_sent += body.len() as u64;
             down.send_data(body, true);
@@ -220,11 +221,11 @@ impl Stream {
     }
 
     /// The manager's own response headers, and draining.
-    pub(super) fn dress_response<D: ServerExchange>(&mut self, down: &mut D) {
+    pub(super) fn dress_response<D: ServerExchange>(&mut self, now: Instant, down: &mut D) {
         let hcm = &self.hcm;
         let info = &mut self.record.info;
         if let Some(response) = &mut info.response {
-            let date = hcm.context.date();
+            let date = hcm.context.date(now);
             response_headers::mutate(
                 &hcm.settings,
                 info.request.as_ref(),
@@ -254,16 +255,24 @@ impl Stream {
                 self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_RX_RESET);
             }
         }
-        self.deadlines.touch(Instant::now());
-        self.deadlines.arm();
+        let mut now = Instant::now();
+        let mut waits = false;
         poll_fn(|cx| {
             if down.poll_flush(cx).is_ready() {
                 return Poll::Ready(());
             }
+            if !waits {
+                waits = true;
+                self.deadlines.touch(now);
+                self.deadlines.arm();
+            }
             self.deadlines.poll_expired(cx).map(|_| ())
         })
         .await;
-        self.record.info.downstream_last_tx = Some(Instant::now());
+        if waits {
+            now = Instant::now();
+        }
+        self.record.info.downstream_last_tx = Some(now);
         self.record.info.downstream_wire = down.wire_bytes();
     }
 
