@@ -111,7 +111,7 @@ impl Seen {
     }
 
     fn is_short(&self) -> bool {
-        !self.unseen && !(self.method && self.scheme && self.path)
+        !(self.unseen || (self.method && self.scheme && self.path))
     }
 }
 

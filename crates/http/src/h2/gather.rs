@@ -56,6 +56,11 @@ impl Gather {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// The last bytes that wait, if there are so many.
+    pub(super) fn last_mut<const COUNT: usize>(&mut self) -> Option<&mut [u8; COUNT]> {
+        self.bytes.get_mut(self.start..)?.last_chunk_mut()
+    }
+
     /// Takes off what was written; gives the memory back when nothing is left.
     pub(super) fn written(&mut self, count: usize) {
         self.start = self.bytes.len().min(self.start + count);

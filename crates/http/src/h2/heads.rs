@@ -33,6 +33,7 @@ struct Head {
     ended: bool,
     start: usize,
     end: usize,
+    complete: bool,
 }
 
 impl Heads {
@@ -41,7 +42,7 @@ impl Heads {
         let start = self.blocks.len();
         if opens {
             let ended = frame.flags & scan::END_STREAM_OR_ACK != 0;
-            self.waiting.push_back(Head { stream: frame.stream, ended, start, end: start });
+            self.waiting.push_back(Head { stream: frame.stream, ended, start, end: start, complete: false });
         }
         self.trailers = (!opens).then_some(start);
     }
@@ -63,7 +64,12 @@ impl Heads {
 
     /// The block is complete. `true` says that it is one of trailers with a pseudo header.
     pub(super) fn block_ended(&mut self) -> bool {
-        let Some(start) = self.trailers.take() else { return false };
+        let Some(start) = self.trailers.take() else {
+            if let Some(head) = self.waiting.back_mut() {
+                head.complete = true;
+            }
+            return false;
+        };
         let found = self.blocks.get(start..).is_some_and(block::has_pseudo_header);
         self.blocks.truncate(start);
         found
@@ -102,11 +108,21 @@ impl Heads {
     /// The connection is over: what the heads still waiting suffered from. Only the last one can
     /// have been at fault; `None` for the others, or for a fault elsewhere.
     pub(super) fn rest(&mut self) -> impl Iterator<Item = Option<Verdict>> {
-        let last = self.waiting.back().and_then(|head| block::ends_connection(self.bytes(head)?));
+        let last = self.last_fault();
         let count = self.waiting.len();
         self.waiting.clear();
         self.compact();
         (1..=count).map(move |at| last.filter(|_| at == count))
+    }
+
+    /// Whether the last head cannot be decompressed.
+    pub(super) fn is_broken(&self) -> bool {
+        self.last_fault() == Some(Verdict::Broken)
+    }
+
+    fn last_fault(&self) -> Option<Verdict> {
+        let head = self.waiting.back().filter(|head| head.complete)?;
+        block::ends_connection(self.bytes(head)?)
     }
 
     fn bytes(&self, head: &Head) -> Option<&[u8]> {

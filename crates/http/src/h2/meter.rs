@@ -139,6 +139,8 @@ impl FrameMeter {
                 heads: Heads::default(),
                 block_of: 0,
                 bad_trailers: None,
+                last_data: 0,
+                better_reason: None,
             },
             unread: Unread::default(),
         }
@@ -209,6 +211,11 @@ impl FrameMeter {
         &mut self.rules.heads
     }
 
+    /// A more exact code for the GOAWAY that h2 just wrote.
+    pub(super) fn take_better_reason(&mut self) -> Option<Reason> {
+        self.rules.better_reason.take()
+    }
+
     /// Counts a broken rule whose effect came later.
     pub(super) fn count(&self, flood: Flood) {
         flood.count(&self.rules.counters);
@@ -256,6 +263,9 @@ struct Rules {
     block_of: u32,
     /// The stream whose trailers are wrong, and how.
     bad_trailers: Option<(u32, Flood)>,
+    /// The last frame was DATA of this stream.
+    last_data: u32,
+    better_reason: Option<Reason>,
 }
 
 impl Rules {
@@ -266,6 +276,8 @@ impl Rules {
         if !frame.has_right_size() {
             return Err(Flood::FrameSize);
         }
+        let whole = frame.kind == scan::DATA && frame.padding <= frame.length;
+        self.last_data = if whole { frame.stream } else { 0 };
         match frame.kind {
             scan::DATA | scan::HEADERS | scan::CONTINUATION => {
                 if frame.kind == scan::HEADERS && self.role == Role::Server {
@@ -346,6 +358,9 @@ impl Rules {
             }
             // As Envoy counts: not the notice, nor one that tells of an error.
             scan::GOAWAY if frame.code == NO_ERROR && frame.last != NOTICE => bump(&self.counters.goaway_sent),
+            scan::GOAWAY if frame.code == PROTOCOL_ERROR && self.role == Role::Server => {
+                self.better_reason = self.better_reason();
+            }
             scan::RST_STREAM => {
                 bump(&self.counters.tx_reset);
                 let malformed = frame.code == PROTOCOL_ERROR;
@@ -362,6 +377,14 @@ impl Rules {
             _ => {}
         }
         false
+    }
+
+    fn better_reason(&self) -> Option<Reason> {
+        if self.heads.is_broken() {
+            return Some(Reason::COMPRESSION_ERROR);
+        }
+        // DATA that ends the connection although its stream was opened: it had ended.
+        (1..=self.last_opened).contains(&self.last_data).then_some(Reason::STREAM_CLOSED)
     }
 
     fn opens(&mut self, stream: u32) -> bool {

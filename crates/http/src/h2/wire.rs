@@ -28,6 +28,7 @@ use super::{
     failure,
     gather::Gather,
     meter::{Flood, FrameMeter},
+    scan,
 };
 
 /// Socket, gather buffer and meter of one connection, shared by h2, the connection task and the
@@ -307,6 +308,15 @@ impl Inner {
         Ok(())
     }
 
+    /// h2 calls nearly every error of a connection PROTOCOL_ERROR; where RFC 9113 wants another
+    /// code and the meter knows, its GOAWAY is amended while it waits here.
+    fn amend_goaway(&mut self) {
+        let Some(reason) = self.meter.take_better_reason() else { return };
+        if let Some([0, 0, 8, scan::GOAWAY, .., c0, c1, c2, c3]) = self.gather.last_mut::<17>() {
+            [*c0, *c1, *c2, *c3] = u32::from(reason).to_be_bytes();
+        }
+    }
+
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<Result<(), Flood>>> {
         let before = buf.filled().len();
         ready!(self.ahead.poll_read(cx, &mut self.stream, buf))?;
@@ -351,7 +361,10 @@ impl AsyncWrite for GatherIo {
             return Poll::Pending;
         };
         let count = count?;
-        let metered = self.0.inner.borrow_mut().count_sent(bufs, count);
+        let mut inner = self.0.inner.borrow_mut();
+        let metered = inner.count_sent(bufs, count);
+        inner.amend_goaway();
+        drop(inner);
         self.0.check(metered)?;
         Poll::Ready(Ok(count))
     }

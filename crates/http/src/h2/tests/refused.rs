@@ -56,7 +56,8 @@ async fn malformed_heads_are_told_with_their_fault() {
         for (name, block, details) in cases {
             let (streams, refused, code) = outcome(&head(1, &block), ServerOptions::default()).await;
             assert!(streams.is_empty(), "{name}");
-            assert_eq!((refused, code), (vec![broken(details)], Some(1)), "{name}");
+            let expected = if name == "bad index" { 9 } else { 1 };
+            assert_eq!((refused, code), (vec![broken(details)], Some(expected)), "{name}");
         }
     })
     .await;
@@ -94,6 +95,17 @@ async fn a_body_of_another_length_is_no_refused_request() {
         let frames = [frame(1, 0x4, 1, &with(b"\x0f\x0d\x015")), frame(0, 1, 1, b"abc")].concat();
         let (streams, refused, code) = outcome(&frames, ServerOptions::default()).await;
         assert_eq!((streams, refused, code), (vec![1], Vec::new(), None));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn data_after_the_end_of_its_stream_is_named_as_such() {
+    conversation(async {
+        let frames = [head(1, HEADERS_BLOCK), frame(0, 1, 1, b"abc")].concat();
+        assert_eq!(outcome(&frames, ServerOptions::default()).await.2, Some(5));
+        let idle = outcome(&frame(0, 1, 1, b"abc"), ServerOptions::default()).await;
+        assert_eq!(idle.2, Some(1), "on an idle stream");
     })
     .await;
 }
