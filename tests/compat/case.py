@@ -5,7 +5,7 @@ frames), and how long to watch afterwards.  It holds no expectation: what real
 Envoy answers is the expectation, live or recorded.
 """
 from dataclasses import dataclass, field
-from typing import Callable, List, Optional, Union
+from typing import Callable, Dict, List, Optional, Tuple, Union
 
 
 # A request that fails at once may or may not have found an idle upstream connection.
@@ -45,6 +45,8 @@ class Case:
     h2: Optional[Callable] = None   # HTTP/2 conversation instead of steps
     departs: str = ""             # why nuncio answers otherwise on purpose
     instead: str = ""             # what nuncio's reply must start with then
+    departs_in: Tuple[str, ...] = ()  # only these aspects depart; empty: all are left alone
+    departs_stats: Dict[str, int] = field(default_factory=dict)  # stat: nuncio's count minus Envoy's
     loose: str = ""               # regex of stats that depend on timing here
     origin_view: bool = False     # also compare the raw bytes the upstream saw
 
