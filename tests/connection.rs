@@ -228,6 +228,26 @@ async fn the_end_of_the_process_waits_for_what_runs() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_under_way_when_the_process_ends_is_answered() {
+    let proxy = Proxy::start(&direct()).await;
+    let mut used = Wire::connect(proxy.address()).await;
+    used.send(GET_DIRECT).await;
+    assert_eq!(used.response().await.header("connection"), None);
+    let mut fresh = Wire::connect(proxy.address()).await;
+    let mut h2 = H2Wire::connect(proxy.address()).await;
+    proxy.wait_for("http.main.downstream_cx_active", 3).await;
+    proxy.drain();
+    assert_eq!(h2.next_of(FrameKind::Goaway).await.error_code(), 0);
+    for wire in [&mut used, &mut fresh] {
+        wire.send(GET_DIRECT).await;
+        let response = wire.response().await;
+        assert_eq!((response.text().as_str(), response.header("connection")), ("direct", Some("close")));
+        wire.expect_close().await;
+    }
+    proxy.stop().await;
+}
+
+#[tokio::test]
 async fn connections_over_the_limit_of_their_listener_are_closed() {
     let runtime = "layered_runtime: {layers: [{name: static, static_layer: {envoy.resource_limits.listener.main.connection_limit: 1}}]}";
     let proxy = Proxy::start(&direct().bootstrap(runtime)).await;

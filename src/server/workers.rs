@@ -183,6 +183,7 @@ async fn run_worker(
         seed.node,
         seed.machine_address,
     );
+    tokio::task::spawn_local(Rc::clone(&context).run_housekeeping());
     let mut listeners: Vec<(Arc<Listener>, ListenerHandle)> = Vec::new();
     loop {
         match inbox.recv().await {
@@ -199,7 +200,7 @@ async fn run_worker(
                 let stops = |listener: &Listener| !inbound_only || super::is_inbound(listener);
                 let (stopped, kept): (Vec<_>, Vec<_>) =
                     listeners.into_iter().partition(|(settings, _)| stops(settings));
-                stopped.iter().for_each(|(_, handle)| handle.stop_accepting());
+                stop_accepting(stopped).await;
                 listeners = kept;
             }
             Some(Command::Hosts(cluster, hosts)) => context.clusters.set_hosts(&cluster, hosts),
@@ -210,8 +211,14 @@ async fn run_worker(
             Some(Command::Finish) | None => break,
         }
     }
-    listeners.iter().for_each(|(_, handle)| handle.stop_accepting());
+    stop_accepting(listeners).await;
     Ok(finish(&context, &mut inbox).await)
+}
+
+async fn stop_accepting(listeners: Vec<(Arc<Listener>, ListenerHandle)>) {
+    for (_, handle) in listeners {
+        handle.stop_accepting().await;
+    }
 }
 
 /// Lets what runs end, or cuts it when told.

@@ -105,7 +105,7 @@ pub(crate) enum Command {
     /// Go on.
     #[default]
     Serve,
-    /// Finish what runs, take nothing new: idle HTTP/1 connections close, HTTP/2 sends GOAWAY.
+    /// Finish what runs or is under way: idle HTTP/1 connections close, HTTP/2 sends GOAWAY.
     Drain,
     /// Close now.
     Cut,

@@ -84,12 +84,12 @@ async fn serve(seed: Seed, mut commands: UnboundedReceiver<Command>) {
         start_listener(&context, settings, socket.into_listener().unwrap())
     };
     let listeners = seed.sockets.into_iter().map(listen).collect();
-    let running = Running { context, sources, listeners };
+    let mut running = Running { context, sources, listeners };
     let _ = seed.ready.send(());
     loop {
         match commands.recv().await {
             Some(Command::Do(job)) => job(&running),
-            Some(Command::Drain) => running.drain(),
+            Some(Command::Drain) => running.drain().await,
             Some(Command::Stop) | None => break,
         }
     }
@@ -107,14 +107,16 @@ fn discover(source: &Rc<ClusterSource>, clusters: &Rc<ClusterManager>) {
 }
 
 impl Running {
-    fn drain(&self) {
-        self.listeners.iter().for_each(ListenerHandle::stop_accepting);
+    async fn drain(&mut self) {
+        for listener in self.listeners.drain(..) {
+            listener.stop_accepting().await;
+        }
         self.context.drain_connections();
     }
 
     /// Lets connections that are about to end do so, then cuts the rest.
-    async fn stop(&self) {
-        self.drain();
+    async fn stop(&mut self) {
+        self.drain().await;
         if tokio::time::timeout(PATIENCE, self.context.drained()).await.is_err() {
             self.context.cut();
             tokio::time::timeout(DEADLINE, self.context.drained()).await.expect("connections that were cut end");

@@ -1,6 +1,6 @@
 //! One downstream connection: which protocol it speaks, then serving it to its end.
 
-use std::{future::poll_fn, io, rc::Rc, task::Poll};
+use std::{future::poll_fn, io, rc::Rc, task::Poll, time::Duration};
 
 use bytes::BytesMut;
 use nuncio_api::Timer;
@@ -16,6 +16,12 @@ use crate::{
     stream::record::millis,
     stream_info::ConnectionInfo,
 };
+
+/// How long after its last use (or its beginning) an HTTP/1 connection that is to drain is still
+/// open for a request. One may be under way already: closing in that moment would lose it, and the
+/// client could not know whether it was carried out. Busy connections carry their next request
+/// within this time and close in order with its response; idle ones close at once.
+pub(super) const DRAIN_LINGER: Duration = Duration::from_secs(1);
 
 /// How a connection ended, for the stats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,12 +129,24 @@ async fn read_more(served: &Served, stream: &mut Stream, into: &mut BytesMut) ->
     let common = &served.hcm.settings.common;
     let idle_at = common.idle_timeout.map(|d| Instant::now() + d);
     let lives_until = common.max_connection_duration.map(|d| served.info.start + d);
-    served.timer.set([idle_at, lives_until].into_iter().flatten().min());
+    let linger_until = served.info.start + DRAIN_LINGER;
+    let deadline = [idle_at, lives_until].into_iter().flatten().min();
+    served.timer.set(deadline);
+    let mut seen = Command::Serve;
     poll_fn(|cx| {
-        if served.registered.control.poll_changed(Command::Serve, cx).is_ready() {
-            return Poll::Ready(Err(Stop::Told));
+        let control = &served.registered.control;
+        if let Poll::Ready(command) = control.poll_changed(seen, cx) {
+            if command == Command::Cut || linger_until <= Instant::now() {
+                return Poll::Ready(Err(Stop::Told));
+            }
+            seen = command;
+            served.timer.set(deadline.into_iter().chain([linger_until]).min());
+            let _ = control.poll_changed(seen, cx);
         }
         if served.timer.poll_expired(cx).is_ready() {
+            if seen == Command::Drain && linger_until <= Instant::now() {
+                return Poll::Ready(Err(Stop::Told));
+            }
             let too_old = lives_until.is_some_and(|at| at <= Instant::now());
             return Poll::Ready(Err(if too_old { Stop::TooOld } else { Stop::Idle }));
         }

@@ -3,7 +3,7 @@
 //! The future of an idle connection is small; the stream driver is boxed per request. Timeouts of
 //! the connection: `idle_timeout` between requests, `request_headers_timeout` once a head has
 //! begun, `max_connection_duration`, `max_requests_per_connection`, `delayed_close_timeout` after
-//! the last response.
+//! the last response. A connection that is to drain takes one more request if that comes soon.
 
 use std::{
     future::poll_fn,
@@ -20,7 +20,7 @@ use nuncio_net::Stream;
 use nuncio_stats::templates::{http_stats, http1_stats};
 use tokio::time::Instant;
 
-use super::connection::{Ended, Served};
+use super::connection::{DRAIN_LINGER, Ended, Served};
 use crate::{
     context::Command,
     reply::Failure,
@@ -146,35 +146,35 @@ async fn refuse(served: &Served, codec: &mut ServerConn, failure: Failure) {
 }
 
 async fn wait(served: &Served, codec: &mut ServerConn) -> Waited {
-    let settings = &served.hcm.settings;
-    let now = Instant::now();
-    let idle_at = settings.common.idle_timeout.map(|d| now + d);
-    let lives_until = settings.common.max_connection_duration.map(|d| served.info.start + d);
-    let mut head_until: Option<(Instant, Failure)> = None;
+    let control = &served.registered.control;
+    let mut deadlines = Deadlines::new(served);
+    let linger_until = Instant::now() + DRAIN_LINGER;
     let mut armed = false;
     poll_fn(|cx| {
         if let Poll::Ready(waited) = poll_request(codec, cx) {
             return Poll::Ready(waited);
         }
-        let control = &served.registered.control;
-        match control.command() {
-            Command::Cut => return Poll::Ready(Waited::Stop),
-            Command::Drain if codec.is_idle() => return Poll::Ready(Waited::Stop),
-            seen => {
-                if control.poll_changed(seen, cx).is_ready() {
-                    cx.waker().wake_by_ref();
-                }
-            }
+        let seen = control.command();
+        let lingers = seen == Command::Drain && codec.is_idle();
+        if seen == Command::Cut || (lingers && linger_until <= Instant::now()) {
+            return Poll::Ready(Waited::Stop);
         }
-        if codec.is_receiving_head() && head_until.is_none() {
-            head_until = head_deadline(served);
+        if control.poll_changed(seen, cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        if lingers != deadlines.linger.is_some() {
+            deadlines.linger = lingers.then_some(linger_until);
+            armed = false;
+        }
+        if codec.is_receiving_head() && deadlines.head.is_none() {
+            deadlines.head = head_deadline(served);
             armed = false;
         }
         if !armed {
             armed = true;
-            served.timer.set(earliest([idle_at, lives_until, head_until.as_ref().map(|(at, _)| *at)]));
+            served.timer.set(deadlines.earliest());
         }
-        poll_deadlines(served, cx, idle_at, lives_until, head_until.as_ref())
+        deadlines.poll_passed(served, cx)
     })
     .await
 }
@@ -204,35 +204,55 @@ fn head_deadline(served: &Served) -> Option<(Instant, Failure)> {
     .min_by_key(|(at, _)| *at)
 }
 
-fn earliest(deadlines: [Option<Instant>; 3]) -> Option<Instant> {
-    deadlines.into_iter().flatten().min()
+/// What ends the wait for a request.
+struct Deadlines {
+    idle: Option<Instant>,
+    lives_until: Option<Instant>,
+    /// The connection is to close once no request can be under way any more.
+    linger: Option<Instant>,
+    /// A head has begun.
+    head: Option<(Instant, Failure)>,
 }
 
-fn poll_deadlines(
-    served: &Served,
-    cx: &mut Context<'_>,
-    idle_at: Option<Instant>,
-    lives_until: Option<Instant>,
-    head_until: Option<&(Instant, Failure)>,
-) -> Poll<Waited> {
-    std::task::ready!(served.timer.poll_expired(cx));
-    let now = Instant::now();
-    let passed = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-    let stats = &served.hcm.stats;
-    if let Some((_, failure)) = head_until.filter(|(at, _)| *at <= now) {
-        return Poll::Ready(Waited::Refused(failure.clone()));
+impl Deadlines {
+    fn new(served: &Served) -> Self {
+        let common = &served.hcm.settings.common;
+        Self {
+            idle: common.idle_timeout.map(|d| Instant::now() + d),
+            lives_until: common.max_connection_duration.map(|d| served.info.start + d),
+            linger: None,
+            head: None,
+        }
     }
-    if passed(lives_until) {
-        stats.inc(http_stats::DOWNSTREAM_CX_MAX_DURATION_REACHED);
-        return Poll::Ready(Waited::Stop);
+
+    fn earliest(&self) -> Option<Instant> {
+        let head = self.head.as_ref().map(|(at, _)| *at);
+        [self.idle, self.lives_until, self.linger, head].into_iter().flatten().min()
     }
-    if passed(idle_at) {
-        stats.inc(http_stats::DOWNSTREAM_CX_IDLE_TIMEOUT);
-        return Poll::Ready(Waited::Stop);
+
+    fn poll_passed(&self, served: &Served, cx: &mut Context<'_>) -> Poll<Waited> {
+        std::task::ready!(served.timer.poll_expired(cx));
+        let now = Instant::now();
+        let passed = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let stats = &served.hcm.stats;
+        if let Some((_, failure)) = self.head.as_ref().filter(|(at, _)| *at <= now) {
+            return Poll::Ready(Waited::Refused(failure.clone()));
+        }
+        if passed(self.lives_until) {
+            stats.inc(http_stats::DOWNSTREAM_CX_MAX_DURATION_REACHED);
+            return Poll::Ready(Waited::Stop);
+        }
+        if passed(self.linger) {
+            return Poll::Ready(Waited::Stop);
+        }
+        if passed(self.idle) {
+            stats.inc(http_stats::DOWNSTREAM_CX_IDLE_TIMEOUT);
+            return Poll::Ready(Waited::Stop);
+        }
+        served.timer.set(self.earliest());
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
-    served.timer.set(earliest([idle_at, lives_until, head_until.map(|(at, _)| *at)]));
-    cx.waker().wake_by_ref();
-    Poll::Pending
 }
 
 /// Flushes and half-closes, then gives the peer `delayed_close_timeout` to close its side, so that

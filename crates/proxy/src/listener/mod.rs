@@ -18,6 +18,7 @@ use nuncio_stats::{
     templates::{listener_scope, listener_stats, listener_worker_stats},
 };
 use tokio::{
+    sync::Notify,
     task::JoinHandle,
     time::{Duration, Instant},
 };
@@ -32,15 +33,21 @@ use crate::{
 /// A running accept loop; dropping it does not stop it.
 pub struct ListenerHandle {
     accepting: JoinHandle<()>,
+    stop: Rc<Notify>,
 }
 
 impl ListenerHandle {
-    /// Closes the socket. Connections in its accept queue are lost unless another socket of the
-    /// set serves them; open connections go on.
-    pub fn stop_accepting(&self) {
-        self.accepting.abort();
+    /// Closes the socket. Connections that wait in its accept queue are taken first, for their
+    /// peers believe in them; open connections go on.
+    pub async fn stop_accepting(self) {
+        self.stop.notify_one();
+        // Ends with an error only if the loop panicked, which stops it too.
+        let _ = self.accepting.await;
     }
 }
+
+/// More than a queue holds (`net.core.somaxconn`), so that a flood of new ones is no endless work.
+const MAX_QUEUED: usize = 4096;
 
 /// One listener on one worker.
 struct Listener {
@@ -57,7 +64,9 @@ struct Listener {
 /// Starts accepting on `socket`. Must run on the worker's own thread.
 pub fn start_listener(context: &Rc<WorkerContext>, settings: Arc<Settings>, socket: Socket) -> ListenerHandle {
     let listener = Rc::new(Listener::new(context, settings));
-    ListenerHandle { accepting: tokio::task::spawn_local(listener.accept_loop(socket)) }
+    let stop = Rc::new(Notify::new());
+    let accepting = tokio::task::spawn_local(listener.accept_until(socket, Rc::clone(&stop)));
+    ListenerHandle { accepting, stop }
 }
 
 impl Listener {
@@ -83,10 +92,21 @@ impl Listener {
         }
     }
 
-    async fn accept_loop(self: Rc<Self>, socket: Socket) {
+    async fn accept_until(self: Rc<Self>, socket: Socket, stop: Rc<Notify>) {
+        tokio::select! {
+            () = self.accept(&socket) => {}
+            () = stop.notified() => {}
+        }
+        for _ in 0..MAX_QUEUED {
+            let Some((stream, peer)) = socket.take_queued() else { break };
+            self.accepted(stream, peer, &socket);
+        }
+    }
+
+    async fn accept(self: &Rc<Self>, socket: &Socket) {
         loop {
             match socket.accept().await {
-                Ok((stream, peer)) => self.accepted(stream, peer, &socket),
+                Ok((stream, peer)) => self.accepted(stream, peer, socket),
                 Err(error) => {
                     // Out of descriptors, most likely: the queue keeps, ask again a little later.
                     tracing::warn!(target: "conn_handler", listener = %self.settings.name, %error, "accept failed");
