@@ -287,7 +287,6 @@ async fn a_client_that_leaves_is_logged_as_gone_and_its_upstream_request_ends() 
             Version::Http2 => h2.send(&RawFrame::get(1, "/")).await,
         }
         proxy.wait_for("cluster.up.upstream_rq_active", 1).await;
-        // A client that only says that it sends no more (FIN) may still wait for its response.
         wire.reset();
         drop(h2);
         let line = proxy.log_line(1).await;

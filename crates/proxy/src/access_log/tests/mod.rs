@@ -57,4 +57,5 @@ fn respond(info: &mut StreamInfo, status: u16, list: &[(&'static str, &str)]) {
     let mut response = ResponseHead::new(StatusCode::from_u16(status).unwrap());
     response.headers = headers(list);
     info.response = Some(response);
+    info.upstream_first_rx = Some(info.start);
 }
