@@ -363,9 +363,7 @@ impl Stream {
                 Poll::Ready(Err(Broken::Sink(error))) => return Poll::Ready(Err(Self::downstream_gone(&error))),
                 Poll::Pending => {}
             }
-            if !uploading
-                && let Poll::Ready(error) = down.poll_gone(cx)
-            {
+            if !uploading && let Poll::Ready(error) = down.poll_gone(cx) {
                 return Poll::Ready(Err(Self::downstream_gone(&error)));
             }
             self.deadlines.arm();

@@ -43,7 +43,16 @@ impl Record {
             Some(Protocol::Http2) => hcm.stats.inc(http_stats::DOWNSTREAM_RQ_HTTP2_TOTAL),
             Some(_) | None => hcm.stats.inc(http_stats::DOWNSTREAM_RQ_HTTP1_TOTAL),
         }
-        Self { hcm, info, cluster: None, timeout: None, weighted: None, canary: false, ended: false, nothing: empty_request() }
+        Self {
+            hcm,
+            info,
+            cluster: None,
+            timeout: None,
+            weighted: None,
+            canary: false,
+            ended: false,
+            nothing: empty_request(),
+        }
     }
 
     /// The request. (An empty one when none could be read; nothing asks then.)
