@@ -193,6 +193,9 @@ impl Halves {
             }
         }
         self.ended_by_peer = true;
+        if self.link.wire.is_broken() {
+            return failure::protocol(self.link.role, failure::CODEC);
+        }
         failure::of_code(self.link.role, reason, &self.link.counters)
     }
 
@@ -200,7 +203,10 @@ impl Halves {
         let wire = &self.link.wire;
         let trailers = || wire.bad_trailers_of(self.recv.as_ref()?.stream_id().as_u32());
         let flood = wire.flood().or_else(trailers).map(|flood| failure::flood(self.link.role, flood));
-        let error = flood.unwrap_or_else(|| failure::of_stream(self.link.role, error, &self.link.counters));
+        let error = flood.unwrap_or_else(|| match wire.is_broken() {
+            true => failure::protocol(self.link.role, failure::CODEC),
+            false => failure::of_stream(self.link.role, error, &self.link.counters),
+        });
         self.ended_by_peer |= !matches!(error, StreamError::LocalReset);
         error
     }

@@ -177,6 +177,7 @@ impl ServerConnection {
             };
             if let Some(error) = ending {
                 if matches!(error, Some(StreamError::Protocol(_))) {
+                    self.link.wire.set_broken();
                     self.refuse_waiting();
                 }
                 self.link.wire.finish(cx);

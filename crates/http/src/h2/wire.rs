@@ -36,6 +36,7 @@ use super::{
 pub(super) struct Wire {
     inner: RefCell<Inner>,
     flood: Cell<Option<Flood>>,
+    broken: Cell<bool>,
     blocked: Cell<bool>,
     queued: Cell<usize>,
     limit: usize,
@@ -66,6 +67,7 @@ impl Wire {
                 writes: 0,
             }),
             flood: Cell::new(None),
+            broken: Cell::new(false),
             blocked: Cell::new(false),
             queued: Cell::new(0),
             limit: limit.max(1),
@@ -138,6 +140,16 @@ impl Wire {
     /// True when the peer announced that it takes no more streams.
     pub(super) fn peer_is_going_away(&self) -> bool {
         self.inner.borrow().meter.peer_is_going_away()
+    }
+
+    /// The peer broke the protocol of the whole connection, whatever its streams are told.
+    pub(super) fn set_broken(&self) {
+        self.broken.set(true);
+    }
+
+    /// Whether the peer broke the protocol of the whole connection.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.get()
     }
 
     /// A head was handed up.

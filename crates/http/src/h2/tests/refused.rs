@@ -124,3 +124,30 @@ async fn trailers_that_break_the_protocol_end_the_connection_after_what_came_bef
     })
     .await;
 }
+
+#[tokio::test]
+async fn streams_learn_that_the_peer_broke_their_connection() {
+    conversation(async {
+        for (name, fault) in [("a wrong frame", frame(6, 0, 1, &[0; 8])), ("a malformed head", head(3, &[0x82, 0x86]))]
+        {
+            let (mut near, far) = pair().await;
+            let (tell, told) = tokio::sync::oneshot::channel();
+            let tell = std::cell::Cell::new(Some(tell));
+            let counters = Rc::new(H2Counters::default());
+            serve_with(far, &ServerOptions::default(), &counters, move |_, mut stream| {
+                let tell = tell.take();
+                async move {
+                    let error = poll_fn(|cx| stream.poll_gone(cx)).await;
+                    tell.unwrap().send(error).unwrap();
+                }
+            });
+            near.write_all(&[opening(), head(1, HEADERS_BLOCK)].concat()).await.unwrap();
+            until(|| counters.streams_active.get() == 1).await;
+            near.write_all(&fault).await.unwrap();
+            let error = told.await.unwrap();
+            let StreamError::Protocol(error) = error else { panic!("{name}: {error:?}") };
+            assert_eq!(error.details, crate::h2::failure::CODEC, "{name}");
+        }
+    })
+    .await;
+}
