@@ -53,7 +53,7 @@ CASES = [
          lines("POST /up/echo HTTP/1.0", "Host: h", "Content-Length: 2") + "ab"),
     case("http/0.9", "old", "GET /up/echo\r\n\r\n",
          departs="Envoy answers HTTP/0.9 as HTTP/1.0; no version is no HTTP/1 (RFC 9112 section 2.3)",
-         instead=REFUSED),
+         instead="HTTP/1.1 426"),
     case("http/1.2", "main", lines("GET /up/echo HTTP/1.2", "Host: h")),
     case("http/2.0 as text", "main", lines("GET /up/echo HTTP/2.0", "Host: h")),
     case("http/11", "main", lines("GET /up/echo HTTP/11", "Host: h")),

@@ -141,7 +141,12 @@ fn chunks_at_hand(
     let mut received = Received::default();
     let mut joined = BytesMut::new();
     loop {
-        match chunks.decode(buf, rules.trailers)? {
+        let chunk = match chunks.decode(buf, rules.trailers) {
+            // Told when it is looked for again: the data before broken trailers is complete.
+            Err(_) if chunks.is_in_trailers() && !received.data.is_empty() => break,
+            other => other?,
+        };
+        match chunk {
             Chunk::Data(data) if received.data.is_empty() => received.data = data,
             Chunk::Data(data) => {
                 if joined.is_empty() {

@@ -97,6 +97,11 @@ impl ChunkedDecoder {
         }
     }
 
+    /// True when all data has been handed out and the trailers have not.
+    pub(super) fn is_in_trailers(&self) -> bool {
+        self.state == State::Trailers
+    }
+
     /// Takes `size [extensions] CRLF`.
     fn size_line(&mut self, buf: &mut BytesMut) -> Result<Option<u64>, ProtocolError> {
         let window = buf.get(..buf.len().min(MAX_LINE)).unwrap_or_default();

@@ -19,8 +19,8 @@ use crate::error::ProtocolError;
 
 /// Entries that a head parses into without an allocation; `max_headers_count` beyond it takes one.
 pub(super) const INLINE_HEADERS: usize = 100;
-/// More names than this in one Connection header are refused, as Envoy does.
-const MAX_NOMINATED: usize = 10;
+/// More names than this in the Connection headers are refused, as Envoy does.
+const MAX_NOMINATED: usize = 9;
 
 /// And in a response: each name is compared with each header.
 const MAX_LOOKED_AT: usize = 100;
@@ -122,7 +122,7 @@ pub(super) fn outcome(
         Err(Error::TooManyHeaders) => Err(details::TOO_MANY_HEADERS),
         Err(Error::HeaderName | Error::HeaderValue) if has_fold(window) => Ok(None),
         Err(Error::HeaderValue) => Err(details::INVALID_CHARACTERS),
-        Err(Error::Token | Error::HeaderName) if has_control(window) => Err(details::INVALID_CHARACTERS),
+        Err(_) if has_control(window) => Err(details::INVALID_CHARACTERS),
         Err(_) => Err(details::CODEC_ERROR),
     }
 }
@@ -138,7 +138,7 @@ fn has_fold(bytes: &[u8]) -> bool {
     memchr::memchr_iter(b'\n', bytes).any(|at| matches!(bytes.get(at + 1), Some(b' ' | b'\t')))
 }
 
-/// Joins folded header lines with one space (RFC 9112 section 5.2). `None` until the whole head
+/// Joins folded header lines (RFC 9112 section 5.2); the white space between them stays. `None` until the whole head
 /// is there; the second value is the length of the head as received.
 pub(super) fn unfold(window: &[u8]) -> Result<Option<(BytesMut, usize)>, ProtocolError> {
     let Some(end) = end_of_head(window) else {
@@ -155,14 +155,10 @@ pub(super) fn unfold(window: &[u8]) -> Result<Option<(BytesMut, usize)>, Protoco
         if number < 2 {
             return Err(details::CODEC_ERROR);
         }
-        while matches!(out.last(), Some(b'\r' | b'\n' | b' ' | b'\t')) {
+        while matches!(out.last(), Some(b'\r' | b'\n')) {
             out.truncate(out.len() - 1);
         }
-        out.extend_from_slice(b" ");
-        out.extend_from_slice(line.trim_ascii_start());
-        if !line.trim_ascii_start().ends_with(b"\n") {
-            out.extend_from_slice(b"\r\n");
-        }
+        out.extend_from_slice(line);
     }
     Ok(Some((out, end)))
 }
@@ -292,6 +288,9 @@ impl Fields {
         let mut count = 0;
         for value in self.headers.get_all(&header::CONNECTION) {
             for token in value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+                if token.is_empty() {
+                    continue;
+                }
                 count += 1;
                 if request && (count > MAX_NOMINATED || must_not_be_nominated(token)) {
                     return Err(details::CONNECTION_HEADER_REJECTED);

@@ -109,7 +109,7 @@ fn locate<'b>(
 ) -> Result<Found, ProtocolError> {
     let mut request = httparse::Request::new(&mut []);
     let result = request.parse_with_uninit_headers(window, slots);
-    if result == Err(httparse::Error::Version) && names_other_version(window) {
+    if result.is_err() && is_low_version(window) {
         return Err(details::LOW_VERSION);
     }
     let Some(status) = head::outcome(result, window)? else {
@@ -127,16 +127,24 @@ fn locate<'b>(
     Ok(Some(Attempt::Complete(line, length)))
 }
 
-/// True when the request line is sound but for its version of HTTP, which is neither 1.0 nor 1.1:
-/// Envoy takes each for HTTP/1.0.
-fn names_other_version(window: &[u8]) -> bool {
-    let line = window.split(|b| *b == b'\n').next().unwrap_or_default();
+/// True when the request line is sound but for its version of HTTP, which is neither 1.0 nor 1.1,
+/// or missing (as in HTTP/0.9): Envoy takes each for HTTP/1.0.
+fn is_low_version(window: &[u8]) -> bool {
+    let mut lines = window.split(|b| *b == b'\n');
+    let line = lines.next().unwrap_or_default();
+    let complete = lines.next().is_some();
     let mut words = line.strip_suffix(b"\r").unwrap_or(line).split(|b| *b == b' ');
     let known = words.next().is_some_and(|word| method(word, false).is_ok());
-    let version = (words.nth(1), words.next());
+    let path = words.next().is_some_and(|word| word.first() == Some(&b'/') && word.iter().all(u8::is_ascii_graphic));
     known
-        && matches!(version, (Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor]), None)
-            if major.is_ascii_digit() && minor.is_ascii_digit())
+        && match (words.next(), words.next()) {
+            (Some(b"HTTP/1.0" | b"HTTP/1.1"), None) => false,
+            (Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor]), None) => {
+                major.is_ascii_digit() && minor.is_ascii_digit()
+            }
+            (None | Some([]), None) => complete && path,
+            _ => false,
+        }
 }
 
 fn assemble(

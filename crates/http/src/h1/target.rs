@@ -30,30 +30,29 @@ pub(super) fn target(method: &Method, target: Bytes, allow_absolute_url: bool) -
     if *method == Method::CONNECT {
         return authority_form(target);
     }
-    if target.as_ref() == b"*" && *method != Method::OPTIONS {
+    let asterisk_form = target.first() == Some(&b'*');
+    if asterisk_form && *method != Method::OPTIONS {
         return Err(details::INVALID_URL);
     }
-    let origin_form = target.first() == Some(&b'/');
-    let asterisk_form = *method == Method::OPTIONS && target.as_ref() == b"*";
-    if origin_form || asterisk_form {
+    // More than an asterisk is for the layer above to refuse, as what is no path.
+    if asterisk_form || target.first() == Some(&b'/') {
         return Ok(Target { scheme: None, authority: None, path: text(target)? });
     }
     if !allow_absolute_url {
         return Err(details::CODEC_ERROR);
     }
-    absolute_form(method, &target)
+    absolute_form(&target)
 }
 
 fn authority_form(target: Bytes) -> Result<Target, ProtocolError> {
     let port = target.rsplit(|b| *b == b':').next().unwrap_or_default();
-    let has_port = port.len() < target.len() && is_port(port);
-    if !has_port || !is_authority(&target) {
+    if port.len() == target.len() || !is_url_authority(&target) {
         return Err(details::INVALID_URL);
     }
     Ok(Target { scheme: None, authority: Some(text(target)?), path: Text::default() })
 }
 
-fn absolute_form(method: &Method, target: &Bytes) -> Result<Target, ProtocolError> {
+fn absolute_form(target: &Bytes) -> Result<Target, ProtocolError> {
     let colon = memchr::memmem::find(target, b"://").ok_or(details::CODEC_ERROR)?;
     let scheme = target.slice(..colon);
     if scheme.is_empty() || !scheme.iter().all(u8::is_ascii_alphanumeric) {
@@ -62,7 +61,10 @@ fn absolute_form(method: &Method, target: &Bytes) -> Result<Target, ProtocolErro
     let rest = target.slice(colon + 3..);
     let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
     let authority = rest.slice(..end);
-    if authority.is_empty() || !is_authority(&authority) {
+    if rest.get(end) == Some(&b'#') {
+        return Err(details::CODEC_ERROR);
+    }
+    if !is_url_authority(&authority) {
         return Err(details::INVALID_URL);
     }
     let scheme = match scheme {
@@ -71,7 +73,6 @@ fn absolute_form(method: &Method, target: &Bytes) -> Result<Target, ProtocolErro
         _ => return Err(details::INVALID_SCHEME),
     };
     let path = match rest.slice(end..) {
-        path if path.is_empty() && *method == Method::OPTIONS => Bytes::from_static(b"*"),
         path if path.first() == Some(&b'/') => path,
         path => rooted(&path),
     };
@@ -127,7 +128,24 @@ fn is_authority(bytes: &[u8]) -> bool {
             }
         }
     };
-    port.is_empty() || is_port(port)
+    port.iter().all(u8::is_ascii_digit)
+}
+
+/// The authority of a target, of which Envoy takes less than a Host may hold: a name of letters,
+/// digits, dots and hyphens or an address, and a port that exists.
+fn is_url_authority(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return false;
+    };
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let sound = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-')),
+    };
+    sound && port.is_none_or(|port| is_port(port.as_bytes()))
 }
 
 fn is_port(bytes: &[u8]) -> bool {

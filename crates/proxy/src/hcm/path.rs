@@ -124,6 +124,8 @@ fn canonical(path: &str) -> Option<String> {
     let path = without_dot_parameters(path);
     let mut rest = path.as_bytes();
     let mut out = String::with_capacity(path.len());
+    // Where the last `%` that begins no escape sequence stands in `out`.
+    let mut stray = None;
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
         match byte {
@@ -136,14 +138,34 @@ fn canonical(path: &str) -> Option<String> {
                     out.push(char::from(value));
                     rest = after;
                 }
-                // The digits follow as they are; so does what is no escape sequence.
-                _ => out.push('%'),
+                // The digits follow as they are.
+                Some(_) => out.push('%'),
+                None => {
+                    stray = Some(out.len());
+                    out.push('%');
+                }
             },
             _ if must_be_escaped(byte) => escape(&mut out, byte),
             _ => out.push(char::from(byte)),
         }
+        stray = stray.and_then(|at| keep_stray(&mut out, at));
     }
     Some(out)
+}
+
+/// A `%` that began no escape sequence must not begin one because of what was unescaped behind it:
+/// then it is escaped itself. `None` once that is settled.
+fn keep_stray(out: &mut String, at: usize) -> Option<usize> {
+    match out.as_bytes().get(at + 1..) {
+        Some([first, second, ..]) => {
+            if first.is_ascii_hexdigit() && second.is_ascii_hexdigit() {
+                out.insert_str(at + 1, "25");
+            }
+            None
+        }
+        Some(_) => Some(at),
+        None => None,
+    }
 }
 
 /// `/..;a=b/` becomes `/../`, `/.;a/` becomes `/./`.

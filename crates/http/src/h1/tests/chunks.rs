@@ -73,6 +73,10 @@ fn data_before_a_broken_chunk_is_not_handed_out() {
     let mut buf = BytesMut::from("3\r\nabc\r\nzz\r\n");
     let mut reader = BodyReader::of_request(BodyLength::Unknown, false);
     assert!(reader.decode(&mut buf, RULES).is_err());
+    let mut buf = BytesMut::from("3\r\nabc\r\n0\r\nbad trailer\r\n\r\n");
+    let mut reader = BodyReader::of_request(BodyLength::Unknown, false);
+    assert!(matches!(reader.decode(&mut buf, RULES), Ok(Some(Frame::Data { end: false, .. }))));
+    assert!(reader.decode(&mut buf, RULES).is_err());
 }
 
 #[test]
