@@ -73,7 +73,7 @@ impl Stream {
                 self.record.info.response_trailers = directions.download.trailers.take();
                 self.record.ended = true;
                 self.record_time();
-                if directions.upload.ended && !directions.upload_broken {
+                if directions.upload.done && !directions.upload_broken {
                     upstream.finish();
                 } else {
                     upstream.reset(ResetReason::NoError);
@@ -339,7 +339,8 @@ impl Stream {
         directions: &mut Directions,
         down: &mut D,
     ) -> Result<(), Failure> {
-        let mut uploading = !directions.upload.ended && !directions.upload_broken;
+        // An upload whose last bytes wait to be written goes on too.
+        let mut uploading = !directions.upload.done && !directions.upload_broken;
         poll_fn(|cx| {
             if uploading {
                 match self.poll_upload(cx, directions, down, upstream) {

@@ -23,6 +23,8 @@ pub(super) enum Broken {
 pub(super) struct Pump {
     /// All frames were handed to the sink.
     pub(super) ended: bool,
+    /// And the sink has sent them on.
+    pub(super) done: bool,
     /// Body bytes moved.
     pub(super) bytes: u64,
     /// Trailers, kept for the log.
@@ -63,7 +65,10 @@ impl Pump {
         }
         match sink.poll_flush(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(Broken::Sink(error))),
-            Poll::Ready(Ok(())) if self.ended => Poll::Ready(Ok(())),
+            Poll::Ready(Ok(())) if self.ended => {
+                self.done = true;
+                Poll::Ready(Ok(()))
+            }
             Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
         }
     }
