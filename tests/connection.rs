@@ -142,6 +142,19 @@ async fn idle_connections_end_in_time() {
 }
 
 #[tokio::test]
+async fn a_client_that_stops_within_the_http2_preface_is_idle() {
+    let proxy = Proxy::start(&direct().manager("common_http_protocol_options: {idle_timeout: 0.1s}")).await;
+    for part in ["PRI * H", "PRI * HTTP/2.0\r\n\r\nS", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+        let mut wire = Wire::connect(proxy.address()).await;
+        wire.send(part).await;
+        wire.read_to_end().await;
+    }
+    proxy.wait_for("http.main.downstream_cx_active", 0).await;
+    proxy.stats().expect(&[("http.main.downstream_cx_idle_timeout", 3), ("http.main.downstream_rq_total", 0)]);
+    proxy.stop().await;
+}
+
+#[tokio::test]
 async fn a_busy_connection_is_not_idle() {
     let upstream = Upstream::scripted(|mut wire| async move {
         wire.request().await;

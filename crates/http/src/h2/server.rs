@@ -149,6 +149,8 @@ impl ServerConnection {
                         continue;
                     }
                     Poll::Ready(Err(error)) => self.ending(error),
+                    // Nothing is under way with a peer that has not even said hello.
+                    Poll::Pending if self.shutdown.is_some() => Some(None),
                     Poll::Pending => ready!(self.poll_drain(cx)),
                 },
                 State::Open(connection) => {
