@@ -164,9 +164,10 @@ async fn a_head_that_unpacks_to_megabytes_is_refused() {
 #[tokio::test]
 async fn streams_without_window_end_with_the_idle_timeout() {
     const STREAMS: u32 = 50;
-    let upstream = Upstream::start(Version::Http2, |_| async { http::Response::new(body::full(vec![b'x'; 4 << 20])) });
+    const SIZE: usize = 256 << 10;
+    let upstream = Upstream::start(Version::Http2, |_| async { http::Response::new(body::full(vec![b'x'; SIZE])) });
     let config = Config::forwarding_to(Version::Http2, upstream.address())
-        .manager("stream_idle_timeout: 0.3s")
+        .manager("stream_idle_timeout: 1s")
         .manager("delayed_close_timeout: 0.1s");
     let proxy = Proxy::start(&config).await;
     // SETTINGS_INITIAL_WINDOW_SIZE of 0: not a byte of any body may be sent.
@@ -188,7 +189,7 @@ async fn streams_without_window_end_with_the_idle_timeout() {
     proxy.wait_for("http.main.downstream_rq_active", 0).await;
     proxy.log_line(50).await.expect(&[("code", "200"), ("flags", "SI")]);
     let mut client = Client::connect(Version::Http1, proxy.address()).await;
-    assert_eq!(client.get("/").await.body.len(), 4 << 20);
+    assert_eq!(client.get("/").await.body.len(), SIZE);
     proxy.stop().await;
 }
 

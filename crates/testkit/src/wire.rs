@@ -76,12 +76,7 @@ impl Wire {
 
     /// Closes our sending side.
     pub async fn half_close(&mut self) {
-        self.try_half_close().await.unwrap();
-    }
-
-    /// Closes our sending side, unless the peer is gone.
-    pub async fn try_half_close(&mut self) -> io::Result<()> {
-        self.stream.shutdown().await
+        self.stream.shutdown().await.unwrap();
     }
 
     /// Ends the connection with RST.
