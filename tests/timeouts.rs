@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use http::Method;
-use nuncio_testkit::{Client, Cluster, Config, Proxy, Upstream, Version, Wire, body};
+use nuncio_testkit::{Client, Cluster, Config, FrameKind, H2Wire, Proxy, RawFrame, Upstream, Version, Wire, body};
 
 /// Takes connections and requests and never answers.
 fn silent() -> Upstream {
@@ -208,5 +208,50 @@ impl FullListener {
         // One more than the queue holds, so that the last of them did not get in.
         let queued = (0..8).map_while(queue).collect();
         Self { address, _listener: listener, _queued: queued }
+    }
+}
+
+/// SETTINGS_INITIAL_WINDOW_SIZE: less than any answer here.
+const TWO_BYTES: [(u16, u32); 1] = [(4, 2)];
+
+#[tokio::test]
+async fn the_end_of_a_response_waits_for_the_window() {
+    let upstream = Upstream::answering(Version::Http1, "hello");
+    let proxy = Proxy::start(&Config::forwarding_to(Version::Http1, upstream.address())).await;
+    let mut h2 = H2Wire::connect_with(proxy.address(), &TWO_BYTES).await;
+    h2.send(&RawFrame::get(1, "/")).await;
+    let first = h2.next_of(FrameKind::Data).await;
+    assert_eq!((first.payload.as_slice(), first.ends_stream()), (b"he".as_slice(), false));
+    h2.send(&RawFrame::bytes(FrameKind::WindowUpdate, 0, 1, &[0, 0, 1, 0])).await;
+    let mut text = Vec::new();
+    loop {
+        let frame = h2.next_of(FrameKind::Data).await;
+        text.extend_from_slice(&frame.payload);
+        if frame.ends_stream() {
+            break;
+        }
+    }
+    assert_eq!(text, b"llo");
+    proxy.log_line(1).await.expect(&[("code", "200"), ("flags", "-")]);
+    proxy.stats().expect(&[("http2.tx_flush_timeout", 0)]);
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn a_response_whose_end_a_stalled_peer_does_not_take_is_given_up() {
+    const INTERNAL_ERROR: u32 = 2;
+    let upstream = Upstream::answering(Version::Http1, "hello");
+    let direct = "match: {path: /direct}, direct_response: {status: 200, body: {inline_string: direct}}";
+    for path in ["/", "/direct"] {
+        let config = Config::new().any_route(direct).cluster(Cluster::new("up").host(upstream.address()));
+        let config = config.route("/", "cluster: up").manager("stream_idle_timeout: 0.05s");
+        let proxy = Proxy::start(&config).await;
+        let mut h2 = H2Wire::connect_with(proxy.address(), &TWO_BYTES).await;
+        h2.send(&RawFrame::get(1, path)).await;
+        assert_eq!(h2.next_of(FrameKind::RstStream).await.error_code(), INTERNAL_ERROR);
+        proxy.log_line(1).await.expect(&[("code", "200"), ("flags", "-")]);
+        proxy.wait_for("http2.tx_flush_timeout", 1).await;
+        proxy.wait_for("http.main.downstream_rq_active", 0).await;
+        proxy.stop().await;
     }
 }

@@ -224,6 +224,12 @@ impl WorkerContext {
         }
     }
 
+    /// A peer did not take the end of its response in time.
+    pub(crate) fn count_flush_timeout(&self) {
+        let counter = &self.http2_counters.tx_flush_timeout;
+        counter.set(counter.get().wrapping_add(1));
+    }
+
     /// One more HTTP/2 connection, under the name that dashboards know.
     pub(crate) fn count_http2_connection(&self) {
         self.http2_stats.inc(http2_stats::NGHTTP2_DOWNSTREAM_CONNECTIONS);

@@ -3,7 +3,8 @@
 //! Receiving: a frame is pulled from h2 only when the exchange asks for it, and only then is its
 //! window given back, so a slow other side slows this peer down. Sending: [`Halves::poll_ready`]
 //! answers once the peer's windows cover everything queued on the stream and the connection is
-//! under its buffer limit; one frame more may then be queued.
+//! under its buffer limit; one frame more may then be queued. A response whose last frame the
+//! windows do not cover is over only when they do: see [`Halves::poll_flush`].
 //!
 //! Wire byte counts are estimates: header blocks are counted before compression, frame heads as
 //! nine bytes each, padding not at all.
@@ -47,6 +48,8 @@ pub(super) struct Halves {
     /// Kept after the end of the sending half: it is how resets are sent and noticed.
     send: Option<SendStream<Bytes>>,
     sending: bool,
+    /// All data was handed to h2, the peer's windows do not cover it, and END_STREAM waits here.
+    owes_end: bool,
     pub(super) bytes: WireBytes,
     /// The failure that ended this stream was the peer's doing.
     pub(super) ended_by_peer: bool,
@@ -56,7 +59,15 @@ impl Halves {
     pub(super) fn new(link: Rc<Link>) -> Self {
         let active = &link.counters.streams_active;
         active.set(active.get() + 1);
-        Self { link, recv: None, send: None, sending: false, bytes: WireBytes::default(), ended_by_peer: false }
+        Self {
+            link,
+            recv: None,
+            send: None,
+            sending: false,
+            owes_end: false,
+            bytes: WireBytes::default(),
+            ended_by_peer: false,
+        }
     }
 
     /// The head was sent; `end` says that nothing follows.
@@ -118,12 +129,32 @@ impl Halves {
         }
         let size = data.len();
         let Some(send) = self.send.as_mut().filter(|_| self.sending) else { return };
+        // Once h2 has the end it no longer tells when the windows open. A response that a stalled
+        // peer does not take must be noticed, so its end is kept back until they do.
+        self.owes_end = end && size > 0 && self.link.role == Role::Server && {
+            send.reserve_capacity(size);
+            send.capacity() < size
+        };
+        let end = end && !self.owes_end;
         // A stream that has ended meanwhile says so at the next poll.
         if send.send_data(data, end).is_ok() {
             self.link.wire.queue(size);
             self.bytes.sent += length(size) + FRAME_HEAD * length(size).div_ceil(USUAL_FRAME).max(1);
         }
         self.sending &= !end;
+    }
+
+    /// Ready when nothing is kept back any more; what is queued belongs to the connection's task.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        if !self.owes_end {
+            return Poll::Ready(Ok(()));
+        }
+        let outcome = ready!(self.poll_ready(cx));
+        self.owes_end = false;
+        if outcome.is_ok() {
+            self.send_data(Bytes::new(), true);
+        }
+        Poll::Ready(outcome)
     }
 
     pub(super) fn send_trailers(&mut self, trailers: &Headers) {

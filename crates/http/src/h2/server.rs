@@ -404,9 +404,8 @@ impl Exchange for ServerStream {
         self.halves.poll_ready(cx)
     }
 
-    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
-        // Queued frames belong to the connection, whose task moves them.
-        Poll::Ready(Ok(()))
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        self.halves.poll_flush(cx)
     }
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<StreamError> {

@@ -362,6 +362,11 @@ impl Stream {
                 Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
                 Poll::Ready(Err(Broken::Source(error))) => return Poll::Ready(Err(mid_response(&error))),
                 Poll::Ready(Err(Broken::Sink(error))) => return Poll::Ready(Err(Self::downstream_gone(&error))),
+                // The upstream is done; an HTTP/2 peer that does not open its window is waited for
+                // by `flush`.
+                Poll::Pending if directions.download.ended && self.record.info.protocol == Some(Protocol::Http2) => {
+                    return Poll::Ready(Ok(()));
+                }
                 Poll::Pending => {}
             }
             if !uploading && let Poll::Ready(error) = down.poll_gone(cx) {

@@ -257,18 +257,24 @@ impl Stream {
         }
         let mut now = Instant::now();
         let mut waits = false;
-        poll_fn(|cx| {
+        let is_flushed = poll_fn(|cx| {
             if down.poll_flush(cx).is_ready() {
-                return Poll::Ready(());
+                return Poll::Ready(true);
             }
             if !waits {
                 waits = true;
                 self.deadlines.touch(now);
                 self.deadlines.arm();
             }
-            self.deadlines.poll_expired(cx).map(|_| ())
+            self.deadlines.poll_expired(cx).map(|_| false)
         })
         .await;
+        if !is_flushed {
+            if self.record.info.protocol == Some(Protocol::Http2) {
+                self.hcm.context.count_flush_timeout();
+            }
+            down.reset(ResetReason::InternalError);
+        }
         if waits {
             now = Instant::now();
         }
