@@ -311,3 +311,22 @@ async fn the_whole_answer_arrives_though_the_request_is_not_wanted() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_client_that_never_completes_its_preface_can_be_cut_off() {
+    conversation(async {
+        let (mut near, far) = pair().await;
+        let mut connection = serve(Stream::Tcp(far), Bytes::new(), &ServerOptions::default(), Rc::default());
+        tokio::io::AsyncWriteExt::write_all(&mut near, b"PRI * HTTP/2").await.unwrap();
+        let server = spawn_local(async move {
+            let waited = timeout(Duration::ZERO, poll_fn(|cx| connection.poll_accept(cx))).await;
+            assert!(waited.is_err(), "nothing has come");
+            connection.abrupt_shutdown();
+            poll_fn(|cx| connection.poll_accept(cx)).await.is_none()
+        });
+        assert!(server.await.unwrap());
+        let mut rest = Vec::new();
+        tokio::io::AsyncReadExt::read_to_end(&mut near, &mut rest).await.unwrap();
+    })
+    .await;
+}
