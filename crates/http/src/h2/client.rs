@@ -43,6 +43,11 @@ use crate::{
 /// passed as soon as a busy downstream connection goes away.
 const RESET_STREAMS: usize = 4096;
 
+/// Streams that may be opened before the peer's SETTINGS have come: what RFC 9113 section 6.5.2
+/// wants every server to allow. More of them a server with a usual limit (128) refuses, and in a
+/// burst all that queue up behind them.
+const STREAMS_BEFORE_SETTINGS: usize = 100;
+
 /// Starts HTTP/2 on a connected stream. The preface and SETTINGS leave with the first request.
 pub fn connect(
     stream: Stream,
@@ -80,7 +85,7 @@ fn handshake(
         .initial_connection_window_size(windows.connection)
         .max_frame_size(windows.max_frame_size)
         .max_concurrent_streams(options.max_concurrent_streams)
-        .initial_max_send_streams(usize::try_from(options.max_concurrent_streams).unwrap_or(usize::MAX))
+        .initial_max_send_streams(STREAMS_BEFORE_SETTINGS)
         .max_header_list_size(options.headers.list_size())
         .max_send_buffer_size(options.buffer_limit.max(1))
         .max_concurrent_reset_streams(RESET_STREAMS)

@@ -1,12 +1,14 @@
 //! HTTP/2 connections: many requests at a time, as a rule one connection per host and worker.
 //!
 //! A second one is made when the first has no place left (`max_concurrent_streams` or the host's
-//! SETTINGS). A connection leaves the list as soon as it takes no more streams (GOAWAY,
+//! SETTINGS; until those come, the codec allows what every host does). A connection leaves the list as soon as it takes no more streams (GOAWAY,
 //! `max_requests_per_connection`, `max_connection_duration`); its streams keep it alive until they
 //! end. A task of its own moves the bytes of each connection and says who ended it.
 
 use std::{
     cell::Cell,
+    future::poll_fn,
+    pin::Pin,
     rc::{Rc, Weak},
 };
 
@@ -148,7 +150,7 @@ impl Pool {
 
 /// Moves the bytes of one connection until it ends.
 async fn drive(driver: h2::ClientDriver, connection: Weak<Http2Connection>, host: Weak<Host>, key: PoolKey) {
-    let end = driver.await;
+    let end = drive_serving(driver, &connection, &host, key).await;
     let Some(connection) = connection.upgrade() else { return };
     connection.guard.close(match &end {
         Err(StreamError::Protocol(_)) => ClosedBy::Local,
@@ -164,4 +166,29 @@ async fn drive(driver: h2::ClientDriver, connection: Weak<Http2Connection>, host
     pool.remove_http2(&connection);
     drop(connection);
     pool.after_close(&host);
+}
+
+/// Drives, and serves the line when the host's SETTINGS allow more streams than were known of.
+async fn drive_serving(
+    mut driver: h2::ClientDriver,
+    connection: &Weak<Http2Connection>,
+    host: &Weak<Host>,
+    key: PoolKey,
+) -> Result<(), StreamError> {
+    let places = || connection.upgrade().map_or(0, |connection| connection.handle.max_streams());
+    let mut known = places();
+    poll_fn(|cx| {
+        let end = Pin::new(&mut driver).poll(cx);
+        let now = places();
+        if end.is_pending()
+            && std::mem::replace(&mut known, now) < now
+            && let Some(host) = host.upgrade()
+            && let Some(pool) = host.pool(key)
+        {
+            pool.serve(&host);
+            pool.after_close(&host);
+        }
+        end
+    })
+    .await
 }

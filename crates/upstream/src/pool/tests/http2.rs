@@ -64,6 +64,26 @@ fn a_full_http2_connection_at_the_limit_passes_places_on() {
 }
 
 #[test]
+fn a_burst_on_a_new_connection_keeps_to_what_the_host_allows() {
+    local(async {
+        let (listener, address) = listen().await;
+        spawn_local(echo_http2(listener, 128, None));
+        let world = World::with_host(address, |_| ());
+        let waiting: Vec<_> = (0..150).map(|_| world.acquire(Http2)).collect();
+        let mut streams = Vec::new();
+        for acquire in waiting {
+            streams.push(acquire.await.unwrap());
+        }
+        let first = streams[0].connection_id();
+        assert_eq!(streams.iter().filter(|stream| stream.connection_id() == first).count(), 128);
+        for stream in &mut streams {
+            assert_eq!(exchange(stream, "/").await.unwrap().0, 200);
+        }
+        assert_eq!(world.counter(stats::UPSTREAM_CX_HTTP2_TOTAL), 2);
+    });
+}
+
+#[test]
 fn after_goaway_requests_go_to_a_new_connection() {
     local(async {
         let (listener, address) = listen().await;
