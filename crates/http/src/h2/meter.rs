@@ -1,8 +1,9 @@
 //! Envoy's protocol constraints over the frames of one connection, sans I/O.
 //!
 //! The wire shows every byte received and sent; this counts frames per kind and says when one of
-//! the limits of `http2_protocol_options` is passed. It decides nothing about streams and never
-//! changes bytes. Limits: [`FloodLimits`]. Stats: `http2.inbound_*_flood`,
+//! the limits of `http2_protocol_options` is passed, or a rule broken that h2 does not hold up
+//! (sizes of frames, SETTINGS first, trailers). Heads of requests are noted in [`Heads`] until h2
+//! hands them up. It never changes bytes. Limits: [`FloodLimits`]. Stats: `http2.inbound_*_flood`,
 //! `http2.outbound_*_flood`, `rx_reset`, `tx_reset`, `goaway_sent`, `outbound_*_active`.
 //!
 //! Frames that h2 still holds are not counted as outbound: h2 stops reading as soon as the gather
