@@ -250,7 +250,7 @@ async fn a_client_that_does_not_read_stops_the_upstream() {
         }
     });
     let proxy = Proxy::start(&Config::forwarding_to(Version::Http1, upstream.address())).await;
-    let mut wire = Wire::connect_with_small_window(proxy.address()).await;
+    let mut wire = Wire::connect(proxy.address()).await;
     wire.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n").await;
     assert_eq!(wire.head().await.status(), 200);
     let held = within("the upstream to stop", stuck_at.recv()).await.unwrap();
