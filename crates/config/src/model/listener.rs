@@ -25,12 +25,8 @@ pub struct Listener {
     pub transparent: bool,
     /// `freebind`.
     pub freebind: bool,
-    /// `tcp_fast_open_queue_length`.
-    pub tcp_fast_open: Option<u32>,
     /// `per_connection_buffer_limit_bytes` (default 1 MiB).
     pub per_connection_buffer_limit: usize,
-    /// `max_connections_to_accept_per_socket_event`.
-    pub max_accepts_per_event: u32,
     /// `ignore_global_conn_limit`.
     pub ignore_global_conn_limit: bool,
     /// Runtime `envoy.resource_limits.listener.<name>.connection_limit`.

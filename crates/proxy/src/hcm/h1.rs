@@ -279,9 +279,10 @@ async fn close(served: &Served, codec: &mut ServerConn) {
             served.hcm.stats.inc(http_stats::DOWNSTREAM_CX_DELAYED_CLOSE_TIMEOUT);
             return Poll::Ready(());
         }
-        match served.registered.control.poll_changed(served.registered.control.command(), cx) {
-            Poll::Ready(Command::Cut) => Poll::Ready(()),
-            _ => Poll::Pending,
+        let control = &served.registered.control;
+        match control.command() {
+            Command::Cut => Poll::Ready(()),
+            seen => control.poll_changed(seen, cx).map(|_| ()),
         }
     })
     .await;

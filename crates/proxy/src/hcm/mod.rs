@@ -24,7 +24,9 @@ use nuncio_config::model::{
 use nuncio_http::{h1 as codec1, h2 as codec2};
 use nuncio_stats::{
     ScopeName, Shard,
-    templates::{http_scope, http_stats, http1_stats, listener_http_scope, listener_http_stats, router_stats},
+    templates::{
+        http_scope, http_stats, http_tracing_stats, http1_stats, listener_http_scope, listener_http_stats, router_stats,
+    },
 };
 
 use crate::{access_log::Logs, context::WorkerContext, route::RouteIndex};
@@ -56,6 +58,8 @@ impl Hcm {
         let shard = |template, scope| store.group(template, scope).shard(context.id);
         let RouteSource::Static(table) = &settings.routes;
         let prefix = &settings.stat_prefix;
+        // Listed as in Envoy; nothing counts in it without tracing.
+        let _ = store.group(&http_tracing_stats::TEMPLATE, http_scope(prefix).part("tracing"));
         Rc::new(Self {
             routes: Arc::new(RouteIndex::new(Arc::clone(table))),
             logs: Logs::new(&settings.access_log, &context.logs),

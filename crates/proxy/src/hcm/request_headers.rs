@@ -93,6 +93,11 @@ pub(crate) fn mutate(
         Some(_) => request.scheme = Scheme::Http,
         None => headers.append(names::X_FORWARDED_PROTO, proto_value(ends.tls)),
     }
+    match settings.scheme_to_overwrite.as_deref() {
+        Some("http") => request.scheme = Scheme::Http,
+        Some("https") => request.scheme = Scheme::Https,
+        _ => {}
+    }
     if settings.append_x_forwarded_port
         && !headers.contains(&names::X_FORWARDED_PORT)
         && let Some(local) = ends.local.ip()

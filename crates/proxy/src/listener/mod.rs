@@ -15,7 +15,7 @@ use nuncio_config::model::{
 use nuncio_net::{Listener as Socket, SocketAddress, Stream};
 use nuncio_stats::{
     Group, Shard,
-    templates::{listener_scope, listener_stats, listener_worker_stats},
+    templates::{listener_extension_stats, listener_scope, listener_stats, listener_worker_stats},
 };
 use tokio::{
     sync::Notify,
@@ -79,6 +79,8 @@ impl Listener {
         };
         let chains = settings.filter_chains.iter().chain(&settings.default_filter_chain).map(manager).collect();
         // Envoy numbers workers from 0; 0 is our main thread.
+        // Listed as in Envoy; configs found by a control plane cannot be missing yet.
+        let _ = context.store.group(&listener_extension_stats::TEMPLATE, scope());
         let worker_scope = scope().worker(context.id.saturating_sub(1));
         let worker_stats = context.store.group(&listener_worker_stats::TEMPLATE, worker_scope).shard(context.id);
         Self {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use nuncio_api::RequestHead;
+use nuncio_api::{RequestHead, names};
 use nuncio_config::model::{
     HttpConnectionManager,
     route::{ClusterSpecifier, Forward, WeightedCluster},
@@ -29,7 +29,7 @@ pub(crate) fn plan(forward: &Forward, manager: &HttpConnectionManager, request: 
     Plan {
         cluster,
         weighted,
-        timeout: forward.timeout,
+        timeout: expected_timeout(manager, request).unwrap_or(forward.timeout),
         idle_timeout: match forward.idle_timeout {
             Some(Duration::ZERO) => None,
             Some(own) => Some(own),
@@ -41,6 +41,16 @@ pub(crate) fn plan(forward: &Forward, manager: &HttpConnectionManager, request: 
             None => manager.common.max_stream_duration,
         },
     }
+}
+
+/// `respect_expected_rq_timeout`: what the proxy before this one has promised, zero meaning no limit.
+fn expected_timeout(manager: &HttpConnectionManager, request: &RequestHead) -> Option<Option<Duration>> {
+    if !manager.router.respect_expected_rq_timeout {
+        return None;
+    }
+    let text = request.headers.get_str(&names::X_ENVOY_EXPECTED_RQ_TIMEOUT_MS)?;
+    let limit = Duration::from_millis(text.parse().ok()?);
+    Some((!limit.is_zero()).then_some(limit))
 }
 
 fn choose_cluster(

@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::config::{core::v3 as core, listener::v3 as pb};
 use super::{
     Context, extension, hcm,
     socket::{self, Names},
-    value::{flag, number, size},
+    value::{flag, size},
 };
 use crate::model::{
     Address, Listener,
@@ -49,9 +49,7 @@ pub(super) fn listener(cx: &mut Context<'_>, path: &Path<'_>, message: pb::Liste
         backlog: message.tcp_backlog_size.map(|backlog| backlog.value),
         transparent: flag(message.transparent, false),
         freebind: flag(message.freebind, false),
-        tcp_fast_open: message.tcp_fast_open_queue_length.map(|length| length.value),
         per_connection_buffer_limit: size(message.per_connection_buffer_limit_bytes, 1024 * 1024),
-        max_accepts_per_event: number(message.max_connections_to_accept_per_socket_event, 1).max(1),
         ignore_global_conn_limit: message.ignore_global_conn_limit,
         connection_limit: None,
         drain_type,

@@ -65,7 +65,7 @@ fn layers_have_names_of_their_own_and_one_is_the_admins() {
 
 #[test]
 fn fixed_tags_the_connection_limit_and_the_local_cluster_translate() {
-    let bootstrap = quiet(&with_rest(
+    let (bootstrap, _) = accepted(&with_rest(
         "stats_config: {stats_tags: [{tag_name: t, fixed_value: v}], use_all_default_tags: true}\nstats_flush_interval: \
          1s\ncluster_manager: {local_cluster_name: c}\noverload_manager: {resource_monitors: [{name: \
          envoy.resource_monitors.global_downstream_max_connections, typed_config: {\"@type\": \

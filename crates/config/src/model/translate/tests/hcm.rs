@@ -41,7 +41,7 @@ fn a_manager_without_settings_has_envoys_defaults() {
 fn a_manager_keeps_all_its_settings() {
     let manager = manager(
         "codec_type: HTTP2, server_name: nm, server_header_transformation: PASS_THROUGH, max_request_headers_kb: 96, \
-         stream_idle_timeout: 0s, request_timeout: 1s, request_headers_timeout: 2s, drain_timeout: 3s, \
+         stream_idle_timeout: 0s, request_timeout: 1s, request_headers_timeout: 2s, \
          delayed_close_timeout: 0s, use_remote_address: true, xff_num_trusted_hops: 2, skip_xff_append: true, via: v, \
          generate_request_id: false, normalize_path: true, merge_slashes: true, path_with_escaped_slashes_action: \
          UNESCAPE_AND_REDIRECT, strip_any_host_port: true, scheme_header_transformation: {scheme_to_overwrite: https}, \
@@ -57,7 +57,7 @@ fn a_manager_keeps_all_its_settings() {
         (manager.request_timeout, manager.request_headers_timeout),
         (Some(Duration::from_secs(1)), Some(Duration::from_secs(2)))
     );
-    assert_eq!((manager.max_request_headers, manager.drain_timeout), (96 * 1024, Duration::from_secs(3)));
+    assert_eq!(manager.max_request_headers, 96 * 1024);
     assert!(manager.use_remote_address && manager.skip_xff_append && !manager.generate_request_id);
     assert_eq!(
         (manager.escaped_slashes, manager.strip_host_port),

@@ -16,8 +16,8 @@ fn a_listener_without_settings_has_envoys_defaults() {
     assert_eq!((listener.name.as_str(), listener.stat_prefix.as_str()), ("127.0.0.1:80", "127.0.0.1_80"));
     assert!(listener.bind_to_port && listener.reuse_port);
     assert!(!listener.transparent && !listener.freebind && !listener.ignore_global_conn_limit);
-    assert_eq!((listener.backlog, listener.tcp_fast_open, listener.connection_limit), (None, None, None));
-    assert_eq!((listener.per_connection_buffer_limit, listener.max_accepts_per_event), (1 << 20, 1));
+    assert_eq!((listener.backlog, listener.connection_limit), (None, None));
+    assert_eq!(listener.per_connection_buffer_limit, 1 << 20);
     assert_eq!((listener.drain_type, listener.traffic_direction), (DrainType::Default, TrafficDirection::Unspecified));
     assert_eq!(listener.filter_chains[0].matches, Default::default());
     assert!(listener.default_filter_chain.is_none() && !listener.wire.is_empty());
@@ -27,14 +27,14 @@ fn a_listener_without_settings_has_envoys_defaults() {
 fn a_listener_keeps_all_its_settings() {
     let listener = listener(
         "stat_prefix: p, bind_to_port: false, enable_reuse_port: false, tcp_backlog_size: 5, transparent: true, freebind: \
-         true, tcp_fast_open_queue_length: 6, per_connection_buffer_limit_bytes: 7, drain_type: MODIFY_ONLY, \
+         true, per_connection_buffer_limit_bytes: 7, drain_type: MODIFY_ONLY, \
          traffic_direction: INBOUND, socket_options: [{level: 1, name: 2, int_value: 3, state: STATE_LISTENING}, {level: \
-         1, name: 2, buf_value: AQI=}], tcp_keepalive: {keepalive_time: 9}, max_connections_to_accept_per_socket_event: 4, \
+         1, name: 2, buf_value: AQI=}], tcp_keepalive: {keepalive_time: 9}, \
          additional_addresses: [{address: {pipe: {path: '@x', mode: 448}}}],",
     );
-    assert_eq!((listener.stat_prefix.as_str(), listener.backlog, listener.tcp_fast_open), ("p", Some(5), Some(6)));
+    assert_eq!((listener.stat_prefix.as_str(), listener.backlog), ("p", Some(5)));
     assert!(!listener.bind_to_port && !listener.reuse_port && listener.transparent && listener.freebind);
-    assert_eq!((listener.per_connection_buffer_limit, listener.max_accepts_per_event), (7, 4));
+    assert_eq!(listener.per_connection_buffer_limit, 7);
     assert_eq!((listener.drain_type, listener.traffic_direction), (DrainType::ModifyOnly, TrafficDirection::Inbound));
     let [first, second] = listener.address.socket_options.as_slice() else { panic!("two") };
     assert_eq!((first.state, &first.value), (SocketState::Listening, &SocketOptionValue::Int(3)));

@@ -26,15 +26,14 @@ fn a_route_without_settings_has_envoys_defaults() {
 #[test]
 fn a_forwarding_route_keeps_all_its_settings() {
     let bootstrap = quiet(&with_route(
-        "name: nm, stat_prefix: p, request_body_buffer_limit: 9, match: {path: /A, case_sensitive: false, grpc: {}, \
+        "name: nm, match: {path: /A, case_sensitive: false, grpc: {}, \
          runtime_fraction: {default_value: {numerator: 3, denominator: TEN_THOUSAND}, runtime_key: k}}, route: \
          {cluster: c, prefix_rewrite: /n, host_rewrite_literal: h, append_x_forwarded_host: true, timeout: 0s, \
          idle_timeout: 0s, priority: HIGH, max_stream_duration: {max_stream_duration: 3s}, \
          cluster_not_found_response_code: NOT_FOUND}",
     ));
     let route = &routes_of(&bootstrap)[0];
-    assert_eq!((route.name.as_str(), route.stat_prefix.as_deref()), ("nm", Some("p")));
-    assert_eq!(route.request_buffer_limit, Some(9));
+    assert_eq!(route.name, "nm");
     assert!(matches!(&route.matches.path, PathMatch::Exact(path) if path == "/A"));
     assert!(!route.matches.case_sensitive && route.matches.grpc);
     assert_eq!(route.matches.runtime_fraction, Some((3, 10_000, "k".into())));

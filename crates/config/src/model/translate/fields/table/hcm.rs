@@ -23,7 +23,6 @@ pub(super) const TABLE: &[Support] = &[
             "stream_idle_timeout",
             "request_timeout",
             "request_headers_timeout",
-            "drain_timeout",
             "delayed_close_timeout",
             "access_log",
             "use_remote_address",
@@ -46,6 +45,7 @@ pub(super) const TABLE: &[Support] = &[
         ],
     )
     .ignoring(&[
+        ("drain_timeout", "the last GOAWAY follows one round trip after the first"),
         ("add_proxy_protocol_connection_state", "there is no PROXY protocol filter whose state it could add"),
         ("http3_protocol_options", "it matters only with HTTP/3, which is refused"),
     ]),

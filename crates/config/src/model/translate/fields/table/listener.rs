@@ -19,12 +19,10 @@ pub(super) const TABLE: &[Support] = &[
             "transparent",
             "freebind",
             "socket_options",
-            "tcp_fast_open_queue_length",
             "traffic_direction",
             "enable_reuse_port",
             "access_log",
             "tcp_backlog_size",
-            "max_connections_to_accept_per_socket_event",
             "bind_to_port",
             "ignore_global_conn_limit",
             "tcp_keepalive",
@@ -32,6 +30,10 @@ pub(super) const TABLE: &[Support] = &[
     )
     .ignoring(&[
         ("metadata", METADATA),
+        (
+            "max_connections_to_accept_per_socket_event",
+            "a worker takes one connection at a time and turns to others between",
+        ),
         ("listener_filters_timeout", LISTENER_FILTERS),
         ("continue_on_listener_filters_timeout", LISTENER_FILTERS),
         ("reuse_port", "`enable_reuse_port` took its place and is true by default"),

@@ -2,6 +2,7 @@
 
 use super::{METADATA, Support};
 
+const BUFFER: &str = "bodies are streamed: nothing that is built holds a whole one";
 const VALIDATION: &str = "it only concerns validation";
 
 pub(super) const TABLE: &[Support] = &[
@@ -36,11 +37,11 @@ pub(super) const TABLE: &[Support] = &[
             "response_headers_to_remove",
             "include_request_attempt_count",
             "include_attempt_count_in_response",
-            "per_request_buffer_limit_bytes",
-            "request_body_buffer_limit",
         ],
     )
     .ignoring(&[
+        ("per_request_buffer_limit_bytes", BUFFER),
+        ("request_body_buffer_limit", BUFFER),
         ("metadata", METADATA),
         ("virtual_clusters", "the statistics per virtual cluster are not built"),
         ("include_is_timeout_retry_header", "it matters only with retries, which are refused"),
@@ -58,12 +59,12 @@ pub(super) const TABLE: &[Support] = &[
             "request_headers_to_remove",
             "response_headers_to_add",
             "response_headers_to_remove",
-            "per_request_buffer_limit_bytes",
-            "request_body_buffer_limit",
-            "stat_prefix",
         ],
     )
     .ignoring(&[
+        ("per_request_buffer_limit_bytes", BUFFER),
+        ("request_body_buffer_limit", BUFFER),
+        ("stat_prefix", "the statistics per route are not built"),
         ("metadata", METADATA),
         ("decorator", "it matters only with tracing, which is refused"),
         ("tracing", "it matters only with tracing, which is refused"),
