@@ -5,6 +5,8 @@ CHUNKED = "POST /up/echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r
 
 # Where nuncio is stricter than Envoy, on purpose.
 REFUSED = "HTTP/1.1 400"
+CLOSED = ("HTTP/1.0 200 OK\r\ncontent-type: text/plain\r\ncontent-length: <11>\r\nx-origin: A\r\n"
+          "x-envoy-upstream-service-time: <ms>\r\ndate: <now>\r\nserver: envoy\r\nconnection: close\r\n")
 SPACES = "Envoy takes any white space; RFC 9112 section 3 wants single spaces, and warns of more"
 
 CASES = [
@@ -55,6 +57,13 @@ CASES = [
          departs="Envoy answers HTTP/0.9 as HTTP/1.0; no version is no HTTP/1 (RFC 9112 section 2.3)",
          instead="HTTP/1.1 426"),
     case("http/1.2", "main", lines("GET /up/echo HTTP/1.2", "Host: h")),
+    case("http/0.9 refused by default", "main", "GET /up/echo\r\n\r\n"),
+    case("http/1.0 with keep-alive and close", "old",
+         lines("GET /up/s200 HTTP/1.0", "Host: h", "Connection: keep-alive, close"),
+         departs="Envoy keeps the connection; close wins (RFC 9112 section 9.3)", instead=CLOSED),
+    case("http/1.2 where 1.0 is accepted", "old", lines("GET /up/echo HTTP/1.2", "Host: h"),
+         departs="Envoy answers any version as HTTP/1.0; RFC 9110 section 2.5 would have it 1.1",
+         instead="HTTP/1.1 426"),
     case("http/2.0 as text", "main", lines("GET /up/echo HTTP/2.0", "Host: h")),
     case("http/11", "main", lines("GET /up/echo HTTP/11", "Host: h")),
     case("lower-case version", "main", lines("GET /up/echo http/1.1", "Host: h")),
@@ -68,8 +77,20 @@ CASES = [
     case("absolute form without path", "main", lines("GET http://abs.example HTTP/1.1", "Host: h")),
     case("absolute form with port", "main",
          lines("GET http://abs.example:81/up/echo?q HTTP/1.1", "Host: h")),
+    case("absolute form with odd hosts", "main", lines("GET http://a_b/up/echo HTTP/1.1", "Host: h")),
+    case("absolute form with empty port", "main", lines("GET http://a:/up/echo HTTP/1.1", "Host: h")),
+    case("absolute form with fragment", "main", lines("GET http://a#b HTTP/1.1", "Host: h")),
+    case("absolute form of options", "main", lines("OPTIONS http://a HTTP/1.1", "Host: h")),
+    case("absolute form with user", "main", lines("GET http://u@a/up/echo HTTP/1.1", "Host: h"),
+         departs="Envoy drops the user; RFC 9110 section 4.2.4 wants it treated as an error",
+         instead=REFUSED),
+    case("absolute form with a query only", "main", lines("GET http://a?b HTTP/1.1", "Host: h"),
+         departs="Envoy takes ?b for the path; an empty path is / (RFC 9110 section 4.2.3)",
+         instead="HTTP/1.1 404"),
     case("asterisk form", "main", get("*", method="OPTIONS")),
     case("asterisk form of get", "main", get("*")),
+    case("more than an asterisk", "main", get("**", method="OPTIONS")),
+    case("connect without host", "main", lines("CONNECT :80 HTTP/1.1", "Host: a:80")),
     case("connect not configured", "main", lines("CONNECT a:80 HTTP/1.1", "Host: a:80")),
     case("trace", "main", get("/up/echo", method="TRACE")),
     case("patch", "main", request("/up/echo", method="PATCH", body="x")),
@@ -104,6 +125,7 @@ CASES = [
     case("header value with del", "main", lines("GET /up/echo HTTP/1.1", "Host: a", "x: a\x7fb")),
     case("header value in latin-1", "main", get("/up/echo", "x-latin: caf\xe9")),
     case("obs-fold", "main", lines("GET /up/echo HTTP/1.1", "Host: a", "x: a", " b")),
+    case("obs-fold with tab", "main", lines("GET /up/echo HTTP/1.1", "Host: a", "x: a ", "\t b")),
     case("first header folded", "main", lines("GET /up/echo HTTP/1.1", " x: a", "Host: a")),
     case("head over the limit in one header", "main", get("/up/s200", "x-big: " + "a" * 62000)),
     case("head just under the limit", "main", get("/up/s200", "x-big: " + "a" * 59000)),
@@ -116,6 +138,8 @@ CASES = [
     case("own limit on size", "small", get("/up/s200", "x-big: " + "a" * 1100)),
     case("own limit on count", "small", get("/up/s200", *(f"x-{i}: 1" for i in range(11)))),
     case("trailer over the limit", "trailers", CHUNKED + "0\r\nX-T: " + "a" * 62000 + "\r\n\r\n"),
+    case("nine nominated headers", "main", get("/up/echo", "Connection: a,b,c,d,e,f,g,h,i")),
+    case("ten nominated headers", "main", get("/up/echo", "Connection: a,b,c,d,e,f,g,h,i,j")),
     case("expect 100-continue", "main",
          lines("POST /up/echo HTTP/1.1", "Host: a", "Expect: 100-continue", "Content-Length: 2"),
          Pause(0.05), "ab"),

@@ -8,7 +8,8 @@ PATHS = ["/up/a/../echo", "/up/./echo", "/up/a/b/../../echo", "/../up/echo", "/u
          "/up/%41/echo", "/up/%7Ea/echo", "/UP/echo", "/up/a;b=c/../echo", "/up/echo?a/../b=//",
          "/up/echo?", "/up/echo??", "/up/a%20b/echo", "/up/..%2fecho", "/up/%2e%2e%2fecho",
          "/%2e%2e/up/echo", "/up/a/..;/echo", "/", "/..", "/up/%C3%A9/echo", "/up/a+b/echo",
-         "/up/echo?x=%2F..%2F", "/up/a/.../echo"]
+         "/up/echo?x=%2F..%2F", "/up/a/.../echo", "/up/a/..;x=1/echo", "/up/a/%2e%2e;/echo", "/up/%2%41/echo",
+         '/up/"<>^`{|}[]/echo', "/up/%7e%2D%5f%3b/echo"]
 
 CASES = [case(f"{path} on {on}", on, get(path))
          for on in ("main", "normal", "merge", "mergeonly", "reject", "redirect", "forward")

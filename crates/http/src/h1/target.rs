@@ -46,7 +46,8 @@ pub(super) fn target(method: &Method, target: Bytes, allow_absolute_url: bool) -
 
 fn authority_form(target: Bytes) -> Result<Target, ProtocolError> {
     let port = target.rsplit(|b| *b == b':').next().unwrap_or_default();
-    if port.len() == target.len() || !is_url_authority(&target) {
+    let has_port = port.len() < target.len() && is_port(port);
+    if !has_port || !is_url_authority(&target) {
         return Err(details::INVALID_URL);
     }
     Ok(Target { scheme: None, authority: Some(text(target)?), path: Text::default() })

@@ -192,7 +192,7 @@ fn asterisk_and_authority_form() {
     assert_eq!((&*r.head.authority, &*r.head.path), ("a:80", ""));
     assert!(r.is_tunnel());
     assert_eq!(r.body, BodyLength::Unknown);
-    for target in ["a", "/a", "a:", "http://a:80", "a:80/x", ":80x"] {
+    for target in ["a", "/a", "a:", "http://a:80", "a:80/x", ":80x", ":80", "[::1]", "[::]:", "a_b:80"] {
         assert_eq!(refused(&format!("CONNECT {target} HTTP/1.1\r\nHost: a\r\n\r\n")), INVALID_URL, "{target}");
     }
     assert_eq!(refused("CONNECT a:1 HTTP/1.1\r\nContent-Length: 3\r\n\r\n"), (400, "http1.body_disallowed"));
