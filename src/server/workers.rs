@@ -21,8 +21,8 @@ use nuncio_proxy::{GlobalLimits, ListenerHandle, LogSinks, WorkerContext, start_
 use nuncio_stats::Store;
 use nuncio_upstream::HostSet;
 use tokio::{
+    runtime::LocalOptions,
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    task::LocalSet,
 };
 
 use super::upstreams::{Publisher, UpstreamsSeed};
@@ -150,12 +150,8 @@ impl Drop for Obituary<'_> {
 
 fn run_thread(index: usize, seed: Seed, inbox: UnboundedReceiver<Command>, events: &UnboundedSender<Event>) {
     let mut obituary = Obituary { index, events, last_words: None };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let outcome = runtime.and_then(|runtime| {
-        let local = LocalSet::new();
-        let tally = local.block_on(&runtime, run_worker(index, seed, inbox, events))?;
-        Ok(tally)
-    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+    let outcome = runtime.and_then(|runtime| runtime.block_on(run_worker(index, seed, inbox, events)));
     obituary.last_words = Some(match outcome {
         Ok(tally) => Event::Finished(tally),
         Err(error) => Event::Lost(format!("worker_{index}: {error}")),

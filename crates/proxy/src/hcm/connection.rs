@@ -172,3 +172,29 @@ async fn read_more(served: &Served, stream: &mut Stream, into: &mut BytesMut) ->
 
 /// A whole request head in most cases.
 const FIRST_READ: usize = 8 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use nuncio_http::h2::ServerStream;
+
+    use super::*;
+    use crate::stream::{self, Arrival};
+
+    fn size<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// What each idle connection and each stream of HTTP/2 holds for as long as it lives. A local
+    /// kept over an `await` shows here at once.
+    #[test]
+    fn futures_stay_small() {
+        let connection = size(serve);
+        let http1 = size(|a, b, c, ()| h1::serve(a, b, c));
+        let http2 = size(|a, b, c, ()| h2::serve(a, b, c));
+        let stream = size(|a: Arrival<'static>, b, c, d: &'static mut ServerStream| stream::serve(a, b, c, d));
+        assert!(connection <= 640, "{connection}");
+        assert!(http1 <= 960, "{http1}");
+        assert!(http2 <= 960, "{http2}");
+        assert!(stream <= 2560, "{stream}");
+    }
+}
