@@ -31,10 +31,16 @@ class StartFailed(Exception):
     """The proxy ended or did not become ready; the text says what it printed."""
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_ports(count):
+    """Ports that nobody uses, each another."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
 
 
 class Surroundings:
@@ -85,8 +91,8 @@ class Proxy:
     def _start_once(self):
         text = open(self.template, encoding="utf-8").read()
         listeners = sorted(set(re.findall(r"\$p_(\w+)", text)))
-        self.ports = {name: free_port() for name in listeners}
-        self.admin = free_port()
+        self.admin, *ports = free_ports(len(listeners) + 1)
+        self.ports = dict(zip(listeners, ports))
         values = {f"p_{name}": port for name, port in self.ports.items()}
         values.update(self.around.names, **self.values, admin=self.admin, router=ROUTER,
                       access_log=self._access_log())
