@@ -162,11 +162,15 @@ impl BoundSocket {
         self.file.as_deref()
     }
 
-    /// Hands the socket to the runtime of this thread. Must be called within one.
+    /// Hands the socket to the runtime of this thread. Must be called within one. `TCP_NODELAY` is
+    /// set here, as Envoy does: every connection inherits it, which saves a system call each.
     pub fn into_listener(self) -> io::Result<Listener> {
         let Self { socket, local, .. } = self;
         let source = match local {
-            SocketAddress::Ip(_) => Source::Tcp(TcpListener::from_std(socket.into())?),
+            SocketAddress::Ip(_) => {
+                socket.set_tcp_nodelay(true)?;
+                Source::Tcp(TcpListener::from_std(socket.into())?)
+            }
             SocketAddress::Pipe(_) => Source::Unix(UnixListener::from_std(OwnedFd::from(socket).into())?),
         };
         Ok(Listener { source, local })
@@ -187,7 +191,7 @@ enum Source {
 }
 
 impl Listener {
-    /// The next connection and where it comes from. `TCP_NODELAY` is set, as Envoy does.
+    /// The next connection and where it comes from.
     ///
     /// Cancel-safe: a connection is either returned or still in the queue. An error is about one
     /// connection or about descriptors running out; the socket goes on listening.
@@ -195,8 +199,6 @@ impl Listener {
         match &self.source {
             Source::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                // Fails only when the peer is gone already, which the first read will tell.
-                let _ = stream.set_nodelay(true);
                 Ok((Stream::Tcp(stream), unmapped(peer).into()))
             }
             Source::Unix(listener) => {

@@ -68,6 +68,7 @@ pub struct ServerConn {
     context: ResponseContext,
     failed: Option<ProtocolError>,
     draining: bool,
+    spent: bool,
     /// Something of the next request has arrived, if only empty lines before it.
     begun: bool,
     bytes: WireBytes,
@@ -93,6 +94,7 @@ impl ServerConn {
             writer: BodyWriter::default(),
             failed: None,
             draining: false,
+            spent: false,
             begun: false,
             bytes: WireBytes::default(),
             counters: Counters::default(),
@@ -192,6 +194,13 @@ impl ServerConn {
         self.failed.is_none() && self.body.is_done()
     }
 
+    /// True when the exchange that ended the connection at the client's wish left nothing behind:
+    /// request read and response sent to their ends, and no byte more. Closing then destroys
+    /// nothing.
+    pub fn is_spent(&self) -> bool {
+        self.spent && self.wire.out.is_empty() && self.wire.read.is_empty()
+    }
+
     /// True when the client will send nothing more.
     pub fn is_half_closed(&self) -> bool {
         self.wire.eof
@@ -204,6 +213,7 @@ impl ServerConn {
             && !self.writer.is_tunnel()
             && !self.context.close
             && self.is_request_complete();
+        self.spent = !keep && !self.draining && self.writer.is_complete() && self.is_request_complete();
         self.phase = Phase::Idle;
         self.begun = false;
         self.scan = HeadScan::default();

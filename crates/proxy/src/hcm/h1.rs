@@ -256,9 +256,10 @@ impl Deadlines {
 }
 
 /// Flushes and half-closes, then gives the peer `delayed_close_timeout` to close its side, so that
-/// it can read the last response before unread bytes of its request cause a reset.
+/// it can read the last response before unread bytes of its request cause a reset. Where the
+/// request was read to its end there are none, and as in Envoy the connection closes at once.
 async fn close(served: &Served, codec: &mut ServerConn) {
-    if served.registered.control.command() == Command::Cut {
+    if served.registered.control.command() == Command::Cut || codec.is_spent() {
         return;
     }
     let Some(delay) = served.hcm.settings.delayed_close_timeout else { return };

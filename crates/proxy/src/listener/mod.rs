@@ -118,9 +118,19 @@ impl Listener {
         }
     }
 
+    /// Our side of a connection; asked of the kernel only where it may differ from what was bound.
+    fn local_address(&self, stream: &Stream, socket: &Socket) -> SocketAddress {
+        let bound = socket.local_address();
+        let is_one = bound.ip().is_some_and(|address| !address.ip().is_unspecified());
+        if is_one && !self.settings.transparent {
+            return bound.clone();
+        }
+        stream.local_address().unwrap_or_else(|_| bound.clone())
+    }
+
     fn accepted(self: &Rc<Self>, stream: Stream, remote: SocketAddress, socket: &Socket) {
         let Some(permit) = self.admit() else { return };
-        let local = stream.local_address().unwrap_or_else(|_| socket.local_address().clone());
+        let local = self.local_address(&stream, socket);
         let chosen = chain::choose(&self.settings, &local, &remote);
         let Some(hcm) = chosen.and_then(|index| self.chains.get(index)) else {
             self.stats.inc(listener_stats::NO_FILTER_CHAIN_MATCH);
