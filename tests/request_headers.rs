@@ -150,6 +150,8 @@ async fn paths_are_normalised_as_configured() {
     let redirecting = Scene::start(&["path_with_escaped_slashes_action: UNESCAPE_AND_REDIRECT"]).await;
     let response = redirecting.reply("/a%2fb", "").await;
     assert_eq!((response.status(), response.header("location")), (307, Some("/a/b")));
+    let grpc = redirecting.reply("/a%2fb", "content-type: application/grpc\r\n").await;
+    assert_eq!((grpc.status(), grpc.header("location"), grpc.header("grpc-status")), (200, None, Some("13")));
     let forwarding = Scene::start(&["path_with_escaped_slashes_action: UNESCAPE_AND_FORWARD"]).await;
     assert_eq!(forwarding.get("/a%2fb%5Cc", "").await.0.path, "/a/b\\c");
 }

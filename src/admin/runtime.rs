@@ -1,4 +1,4 @@
-//! `/runtime`: the static layer, flattened.
+//! `/runtime`: the layers, flattened; each key with its value in every layer.
 
 use std::rc::Rc;
 
@@ -10,16 +10,19 @@ use crate::server::Server;
 
 /// `/runtime`
 pub(super) fn runtime(server: &Rc<Server>, _: &AdminRequest) -> Reply {
-    let values = &server.bootstrap.runtime;
-    let layers: &[&str] = if values.is_empty() { &[] } else { &["static"] };
-    let entries: Map<String, Value> = values
+    let layers = &server.bootstrap.runtime_layers;
+    let names: Vec<&str> = layers.iter().map(|layer| layer.name.as_str()).collect();
+    let entries: Map<String, Value> = server
+        .bootstrap
+        .runtime
         .iter()
         .map(|(key, value)| {
-            let text = text(value);
-            (key.clone(), json!({ "layer_values": [text], "final_value": text }))
+            let in_layers: Vec<String> =
+                layers.iter().map(|layer| layer.values.get(key).map(text).unwrap_or_default()).collect();
+            (key.clone(), json!({ "layer_values": in_layers, "final_value": text(value) }))
         })
         .collect();
-    Reply::json(&json!({ "layers": layers, "entries": entries }))
+    Reply::json(&json!({ "layers": names, "entries": entries }))
 }
 
 fn text(value: &RuntimeValue) -> String {

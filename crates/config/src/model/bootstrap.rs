@@ -21,6 +21,8 @@ pub struct Bootstrap {
     pub fixed_stats_tags: Vec<(String, String)>,
     /// Merged static runtime layers, flattened to dotted keys; see [`Bootstrap::runtime_u64`].
     pub runtime: BTreeMap<String, RuntimeValue>,
+    /// The runtime layers in file order, for `/runtime`.
+    pub runtime_layers: Vec<RuntimeLayer>,
     /// `overload_manager`: resource monitor `envoy.resource_monitors.global_downstream_max_connections`.
     pub max_active_downstream_connections: Option<u64>,
     /// `default_socket_interface`-independent `header_prefix`, `x-envoy` by default; only that one is accepted.
@@ -29,6 +31,15 @@ pub struct Bootstrap {
     pub local_cluster_name: Option<String>,
     /// The wire bytes of the whole message, for config_dump.
     pub wire: Arc<[u8]>,
+}
+
+/// One layer of `layered_runtime`; an admin layer has no values.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RuntimeLayer {
+    /// Its name.
+    pub name: String,
+    /// Its own values, by dotted key.
+    pub values: BTreeMap<String, RuntimeValue>,
 }
 
 /// A value of a runtime layer.

@@ -197,7 +197,8 @@ impl Stream {
             return Err(Failure::MissingHost);
         }
         if request.method == http::Method::CONNECT {
-            // No route can match it.
+            // No route can match it, but the log names its request id.
+            self.identify_client();
             self.hcm.router_stats.inc(router_stats::RQ_TOTAL);
             self.hcm.router_stats.inc(router_stats::NO_ROUTE);
             return Err(Failure::NoRoute);
@@ -213,11 +214,12 @@ impl Stream {
         }
         match normalized.verdict {
             path::Verdict::Forward => Ok(None),
-            path::Verdict::Redirect => {
+            // A gRPC client does not follow redirects.
+            path::Verdict::Redirect if !is_grpc_request(&request.headers) => {
                 self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_REDIRECTED_WITH_NORMALIZED_PATH);
                 Ok(Some(request.path.as_str().to_owned()))
             }
-            path::Verdict::Reject => {
+            path::Verdict::Redirect | path::Verdict::Reject => {
                 self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_FAILED_PATH_NORMALIZATION);
                 Err(Failure::PathNormalization)
             }

@@ -39,7 +39,8 @@ const DOWNSTREAM_CONNECTIONS: &str =
 pub(super) fn bootstrap(cx: &mut Context<'_>, path: &Path<'_>, wire: &[u8]) -> Option<Bootstrap> {
     let resources = Resources::find(wire);
     let message: pb::Bootstrap = cx.decode(path, &resources.rest)?;
-    let runtime = runtime::layers(cx, &path.field("layered_runtime"), message.layered_runtime.unwrap_or_default());
+    let runtime_layers = runtime::layers(cx, &path.field("layered_runtime"), message.layered_runtime.unwrap_or_default());
+    let runtime = runtime::merged(&runtime_layers);
     cx.resolvers = default_resolvers(cx, path, message.dns_resolution_config, message.typed_dns_resolver_config);
     let static_path = path.field("static_resources");
     let clusters = clusters(cx, &static_path, &resources.clusters);
@@ -59,6 +60,7 @@ pub(super) fn bootstrap(cx: &mut Context<'_>, path: &Path<'_>, wire: &[u8]) -> O
             .unwrap_or(STATS_FLUSH_INTERVAL),
         fixed_stats_tags: fixed_tags(message.stats_config.unwrap_or_default()),
         runtime,
+        runtime_layers,
         max_active_downstream_connections: max_connections(
             cx,
             &path.field("overload_manager"),

@@ -9,16 +9,15 @@ use envoy_types::pb::{
 use rustc_hash::FxHashSet;
 
 use super::Context;
-use crate::model::{bootstrap::RuntimeValue, report::Path};
+use crate::model::{
+    bootstrap::{RuntimeLayer, RuntimeValue},
+    report::Path,
+};
 
-/// All keys; a later layer wins.
-pub(super) fn layers(
-    cx: &mut Context<'_>,
-    path: &Path<'_>,
-    message: pb::LayeredRuntime,
-) -> BTreeMap<String, RuntimeValue> {
+/// The layers in order, each with its own keys.
+pub(super) fn layers(cx: &mut Context<'_>, path: &Path<'_>, message: pb::LayeredRuntime) -> Vec<RuntimeLayer> {
     use pb::runtime_layer::LayerSpecifier;
-    let mut values = BTreeMap::new();
+    let mut layers = Vec::new();
     let mut names = FxHashSet::default();
     let mut admin_layers = 0;
     for (index, layer) in message.layers.into_iter().enumerate() {
@@ -27,6 +26,7 @@ pub(super) fn layers(
             let text = format!("duplicate layer name `{}`", layer.name);
             cx.report.error(&path.field("name"), "duplicate-layer", text);
         }
+        let mut values = BTreeMap::new();
         match layer.layer_specifier {
             Some(LayerSpecifier::StaticLayer(fields)) => flatten("", &fields, &mut values),
             Some(LayerSpecifier::AdminLayer(_)) => admin_layers += 1,
@@ -37,8 +37,14 @@ pub(super) fn layers(
             let text = "at most one admin layer may be specified";
             cx.report.error(&path.field("admin_layer"), "duplicate-layer", text);
         }
+        layers.push(RuntimeLayer { name: layer.name, values });
     }
-    values
+    layers
+}
+
+/// All keys; a later layer wins.
+pub(super) fn merged(layers: &[RuntimeLayer]) -> BTreeMap<String, RuntimeValue> {
+    layers.iter().flat_map(|layer| layer.values.clone()).collect()
 }
 
 /// The number under a key.

@@ -43,6 +43,8 @@ fn runtime_layers_are_flattened_and_later_ones_win() {
          {a.b: 2}}, {name: admin, admin_layer: {}}]}",
     ));
     assert_eq!(bootstrap.runtime_u64("a.b", 0), 2);
+    let layers: Vec<_> = bootstrap.runtime_layers.iter().map(|l| (l.name.as_str(), l.values.len())).collect();
+    assert_eq!(layers, [("a", 6), ("b", 1), ("admin", 0)]);
     assert_eq!(bootstrap.runtime.get("a.c"), Some(&RuntimeValue::Bool(true)));
     assert_eq!(bootstrap.runtime.get("p"), Some(&RuntimeValue::Number(0.05)));
     assert_eq!(bootstrap.runtime.get("f"), Some(&RuntimeValue::Number(1.5)));
