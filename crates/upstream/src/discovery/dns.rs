@@ -134,6 +134,11 @@ fn targets(source: &ClusterSource) -> (Vec<Target>, Slots) {
 async fn ask(source: &ClusterSource, resolver: &dyn Resolve, name: &str) -> Option<Resolution> {
     source.stats.inc(stats::UPDATE_ATTEMPT);
     match resolver.resolve(name, source.settings.dns.family).await {
+        // A logical host stays where it is, so nothing found is a failure; a strict cluster is emptied.
+        Ok(answer) if answer.addresses.is_empty() && source.settings.discovery == Discovery::LogicalDns => {
+            source.stats.inc(stats::UPDATE_FAILURE);
+            None
+        }
         Ok(answer) => {
             source.stats.inc(stats::UPDATE_SUCCESS);
             let hosts = match source.settings.discovery {
@@ -141,9 +146,6 @@ async fn ask(source: &ClusterSource, resolver: &dyn Resolve, name: &str) -> Opti
                 Discovery::Static | Discovery::StrictDns => answer.addresses.iter().collect::<HashSet<_>>().len(),
             };
             count_matches(&source.stats, hosts);
-            if answer.addresses.is_empty() {
-                source.stats.inc(stats::UPDATE_EMPTY);
-            }
             Some(answer)
         }
         Err(error) => {

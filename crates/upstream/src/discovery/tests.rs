@@ -135,7 +135,18 @@ fn an_answer_without_addresses_empties_a_strict_cluster() {
         let script = Script::new([found(&["10.0.0.1"]), found(&[])]);
         let published = run_for(&source, &script, Duration::from_secs(6)).await;
         assert_eq!(published, [vec!["10.0.0.1:80".to_owned()], vec![]]);
-        assert_eq!(count(&source, stats::UPDATE_EMPTY), 1);
+        assert_eq!((count(&source, stats::UPDATE_SUCCESS), count(&source, stats::UPDATE_EMPTY)), (2, 0));
+    });
+}
+
+#[test]
+fn an_answer_without_addresses_is_a_failure_of_a_logical_cluster() {
+    paused(async {
+        let source = cluster(Discovery::LogicalDns, |_| ());
+        let script = Script::new([found(&["10.0.0.1"]), found(&[])]);
+        let published = run_for(&source, &script, Duration::from_secs(6)).await;
+        assert_eq!(published, [vec!["10.0.0.1:80".to_owned()]]);
+        assert_eq!((count(&source, stats::UPDATE_SUCCESS), count(&source, stats::UPDATE_FAILURE)), (1, 1));
     });
 }
 
