@@ -39,7 +39,8 @@ const DOWNSTREAM_CONNECTIONS: &str =
 pub(super) fn bootstrap(cx: &mut Context<'_>, path: &Path<'_>, wire: &[u8]) -> Option<Bootstrap> {
     let resources = Resources::find(wire);
     let message: pb::Bootstrap = cx.decode(path, &resources.rest)?;
-    let runtime_layers = runtime::layers(cx, &path.field("layered_runtime"), message.layered_runtime.unwrap_or_default());
+    let runtime_layers =
+        runtime::layers(cx, &path.field("layered_runtime"), message.layered_runtime.unwrap_or_default());
     let runtime = runtime::merged(&runtime_layers);
     cx.resolvers = default_resolvers(cx, path, message.dns_resolution_config, message.typed_dns_resolver_config);
     let static_path = path.field("static_resources");
