@@ -16,7 +16,11 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE.parent / "compat"))
 
-from proxy import Proxy, free_port      # noqa: E402
+from proxy import Proxy, free_ports     # noqa: E402
+
+
+def free_port():
+    return free_ports(1)[0]
 
 
 class Missing(Exception):

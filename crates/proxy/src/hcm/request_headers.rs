@@ -2,8 +2,8 @@
 //! trusted, which headers are stripped or added (Envoy's `ConnectionManagerUtility`).
 //!
 //! Order matters to the byte: headers that are changed keep their place, new ones are appended in
-//! Envoy's order (x-forwarded-for, x-forwarded-proto, x-envoy-internal or x-envoy-external-address,
-//! x-request-id, via).
+//! Envoy's order (x-forwarded-for, x-forwarded-proto, via, x-envoy-internal or
+//! x-envoy-external-address, x-request-id).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -104,6 +104,7 @@ pub(crate) fn mutate(
     {
         headers.append(names::X_FORWARDED_PORT, HeaderValue::from(local.port()));
     }
+    append_via(&settings.via, headers);
     let edge = settings.use_remote_address && !client.internal;
     if client.internal {
         headers.set(names::X_ENVOY_INTERNAL, HeaderValue::from_static("true"));
@@ -117,7 +118,6 @@ pub(crate) fn mutate(
         add_user_agent(node, headers);
     }
     set_request_id(settings, edge, headers, random);
-    append_via(&settings.via, headers);
     client
 }
 
