@@ -7,6 +7,7 @@ pub mod flags;
 pub mod headers;
 pub mod message;
 pub mod names;
+pub mod runtime;
 pub mod text;
 pub mod timer;
 
@@ -15,5 +16,6 @@ pub use flags::{ResponseFlag, ResponseFlags};
 pub use headers::Headers;
 pub use http::{HeaderName, HeaderValue, Method, StatusCode};
 pub use message::{Frame, Protocol, RequestHead, ResponseHead, Scheme};
+pub use runtime::{Runtime, RuntimeLayer, RuntimeSnapshot, RuntimeSource, RuntimeValue};
 pub use text::Text;
 pub use timer::{Timer, Timers};
