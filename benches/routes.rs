@@ -5,8 +5,8 @@ use std::{hint::black_box, sync::Arc};
 use http::Method;
 use nuncio_api::{Headers, Protocol, RequestHead, Scheme, Text};
 use nuncio_config::model::{
-    HeaderMutation, RouteTable,
-    route::{PathMatch, RequireTls, Route, RouteAction, RouteMatch, VirtualHost},
+    RouteTable,
+    route::{PathMatch, Route, RouteMatch, VirtualHost},
 };
 use nuncio_proxy::route::{MatchContext, RouteIndex};
 
@@ -18,35 +18,11 @@ fn main() {
 }
 
 fn route(path: PathMatch) -> Arc<Route> {
-    Arc::new(Route {
-        name: "".into(),
-        matches: RouteMatch {
-            path,
-            case_sensitive: true,
-            runtime_fraction: None,
-            headers: vec![],
-            query_parameters: vec![],
-            grpc: false,
-        },
-        action: RouteAction::NonForwarding,
-        request_headers: HeaderMutation::default(),
-        response_headers: HeaderMutation::default(),
-        stat_prefix: None,
-        request_buffer_limit: None,
-    })
+    Arc::new(Route { name: "".into(), matches: RouteMatch { path, ..RouteMatch::default() }, ..Route::default() })
 }
 
 fn host(domain: String, routes: Vec<Arc<Route>>) -> Arc<VirtualHost> {
-    Arc::new(VirtualHost {
-        name: "".into(),
-        domains: vec![domain],
-        routes,
-        require_tls: RequireTls::None,
-        request_headers: HeaderMutation::default(),
-        response_headers: HeaderMutation::default(),
-        include_request_attempt_count: false,
-        include_attempt_count_in_response: false,
-    })
+    Arc::new(VirtualHost { name: "".into(), domains: vec![domain], routes, ..VirtualHost::default() })
 }
 
 fn index(virtual_hosts: Vec<Arc<VirtualHost>>) -> RouteIndex {

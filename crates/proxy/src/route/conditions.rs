@@ -26,6 +26,7 @@ fn path_matches(wanted: &RouteMatch, path: &str) -> bool {
         PathMatch::SeparatedPrefix(text) => {
             starts_with(path, text, case) && matches!(path.as_bytes().get(text.len()), None | Some(b'/'))
         }
+        PathMatch::Connect => false,
         PathMatch::Regex(regex) => regex.is_match(path.as_bytes()),
     }
 }
@@ -39,7 +40,7 @@ fn starts_with(path: &str, text: &str, case_sensitive: bool) -> bool {
 fn in_fraction(wanted: &RouteMatch, random: u64) -> bool {
     match &wanted.runtime_fraction {
         None => true,
-        Some((numerator, denominator, _)) => random % u64::from((*denominator).max(1)) < u64::from(*numerator),
+        Some(fraction) => random % u64::from(fraction.denominator.max(1)) < u64::from(fraction.numerator),
     }
 }
 

@@ -84,6 +84,6 @@ fn start_of(route: &Route) -> Option<&str> {
     }
     match &route.matches.path {
         PathMatch::Prefix(text) | PathMatch::Exact(text) | PathMatch::SeparatedPrefix(text) => Some(text),
-        PathMatch::Regex(_) => None,
+        PathMatch::Regex(_) | PathMatch::Connect => None,
     }
 }

@@ -1,9 +1,9 @@
 use http::{HeaderName, HeaderValue, Method};
 use nuncio_api::{Headers, Protocol, Scheme, Text};
 use nuncio_config::model::{
-    HeaderMutation, StringMatcher,
+    StringMatcher,
     matcher::{Case, HeaderMatcher, HeaderValueMatch, MatchedHeader, QueryMatcher},
-    route::{PathMatch, RouteAction, RouteMatch},
+    route::{PathMatch, RouteMatch},
 };
 
 use super::*;
@@ -21,22 +21,7 @@ fn request(authority: &str, path: &str) -> RequestHead {
 }
 
 fn route(name: &str, path: PathMatch) -> Arc<Route> {
-    Arc::new(Route {
-        name: name.into(),
-        matches: RouteMatch {
-            path,
-            case_sensitive: true,
-            runtime_fraction: None,
-            headers: vec![],
-            query_parameters: vec![],
-            grpc: false,
-        },
-        action: RouteAction::NonForwarding,
-        request_headers: HeaderMutation::default(),
-        response_headers: HeaderMutation::default(),
-        stat_prefix: None,
-        request_buffer_limit: None,
-    })
+    Arc::new(Route { name: name.into(), matches: RouteMatch { path, ..RouteMatch::default() }, ..Route::default() })
 }
 
 fn host(name: &str, domains: &[&str], routes: Vec<Arc<Route>>) -> Arc<VirtualHost> {
@@ -44,11 +29,7 @@ fn host(name: &str, domains: &[&str], routes: Vec<Arc<Route>>) -> Arc<VirtualHos
         name: name.into(),
         domains: domains.iter().map(ToString::to_string).collect(),
         routes,
-        require_tls: RequireTls::None,
-        request_headers: HeaderMutation::default(),
-        response_headers: HeaderMutation::default(),
-        include_request_attempt_count: false,
-        include_attempt_count_in_response: false,
+        ..VirtualHost::default()
     })
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn plan(forward: &Forward, manager: &HttpConnectionManager, request: 
             Some(own) => Some(own),
             None => manager.stream_idle_timeout,
         },
-        max_duration: match forward.max_stream_duration {
+        max_duration: match forward.max_stream.limit {
             Some(Duration::ZERO) => None,
             Some(own) => Some(own),
             None => manager.common.max_stream_duration,
@@ -61,7 +61,7 @@ fn choose_cluster(
     match specifier {
         ClusterSpecifier::Name(name) => (Some(Arc::clone(name)), None),
         ClusterSpecifier::Header(header) => (request.headers.get_str(header).map(Arc::from), None),
-        ClusterSpecifier::Weighted(clusters) => match draw(clusters, random) {
+        ClusterSpecifier::Weighted(clusters, _) => match draw(clusters, random) {
             Some((index, chosen)) => (name_of(chosen, request), Some(index)),
             None => (None, None),
         },

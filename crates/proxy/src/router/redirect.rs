@@ -13,7 +13,7 @@ pub(crate) fn location(redirect: &Redirect, matched: &RouteMatch, request: &Requ
     let (path, query) = split_query(&request.path);
     let query = if redirect.strip_query { "" } else { query };
     let target = match &redirect.path {
-        RedirectPath::Keep => format!("{path}{query}"),
+        RedirectPath::Keep | RedirectPath::Format(_) => format!("{path}{query}"),
         // A replacement that brings its own query keeps it and drops the request's.
         RedirectPath::Replace(own) if own.contains('?') => own.clone(),
         RedirectPath::Replace(own) => format!("{own}{query}"),

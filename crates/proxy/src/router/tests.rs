@@ -18,14 +18,7 @@ fn request(authority: &str, path: &str) -> RequestHead {
 }
 
 fn prefix(text: &str) -> RouteMatch {
-    RouteMatch {
-        path: PathMatch::Prefix(text.into()),
-        case_sensitive: true,
-        runtime_fraction: None,
-        headers: vec![],
-        query_parameters: vec![],
-        grpc: false,
-    }
+    RouteMatch { path: PathMatch::Prefix(text.into()), ..RouteMatch::default() }
 }
 
 fn plain() -> Redirect {

@@ -371,7 +371,7 @@ enum Decision {
 pub(super) fn weighted_of(forward: &Forward, index: Option<usize>) -> Option<&WeightedCluster> {
     use nuncio_config::model::route::ClusterSpecifier;
     match &forward.cluster {
-        ClusterSpecifier::Weighted(clusters) => clusters.get(index?),
+        ClusterSpecifier::Weighted(clusters, _) => clusters.get(index?),
         ClusterSpecifier::Name(_) | ClusterSpecifier::Header(_) => None,
     }
 }

@@ -6,8 +6,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use http::Method;
 use nuncio_api::{Headers, Protocol, RequestHead, Scheme, Text};
 use nuncio_config::model::{
-    HeaderMutation, RouteTable,
-    route::{PathMatch, RequireTls, Route, RouteAction, RouteMatch, VirtualHost},
+    RouteTable,
+    route::{PathMatch, Route, RouteMatch, VirtualHost},
 };
 use nuncio_proxy::route::{MatchContext, Matched, RouteIndex};
 
@@ -50,16 +50,7 @@ fn table(choices: &mut Choices<'_>) -> RouteTable {
             }
         }
         let routes = (0..choices.below(8)).map(|index| Arc::new(route(choices, index))).collect();
-        Arc::new(VirtualHost {
-            name: format!("host {index}"),
-            domains,
-            routes,
-            require_tls: RequireTls::None,
-            request_headers: HeaderMutation::default(),
-            response_headers: HeaderMutation::default(),
-            include_request_attempt_count: false,
-            include_attempt_count_in_response: false,
-        })
+        Arc::new(VirtualHost { name: format!("host {index}"), domains, routes, ..VirtualHost::default() })
     });
     RouteTable { virtual_hosts: hosts.collect(), ..RouteTable::default() }
 }
@@ -84,19 +75,8 @@ fn route(choices: &mut Choices<'_>, index: usize) -> Route {
     };
     Route {
         name: format!("route {index}"),
-        matches: RouteMatch {
-            path,
-            case_sensitive: choices.flip(),
-            runtime_fraction: None,
-            headers: Vec::new(),
-            query_parameters: Vec::new(),
-            grpc: false,
-        },
-        action: RouteAction::NonForwarding,
-        request_headers: HeaderMutation::default(),
-        response_headers: HeaderMutation::default(),
-        stat_prefix: None,
-        request_buffer_limit: None,
+        matches: RouteMatch { path, case_sensitive: choices.flip(), ..RouteMatch::default() },
+        ..Route::default()
     }
 }
 
@@ -147,6 +127,6 @@ fn takes(matches: &RouteMatch, path: &str) -> bool {
         PathMatch::SeparatedPrefix(prefix) => {
             path.strip_prefix(&fold(prefix)).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         }
-        PathMatch::Regex(_) => false,
+        PathMatch::Regex(_) | PathMatch::Connect => false,
     }
 }

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::{
     Context, header, shadow,
-    value::{flag, fraction, size},
+    value::{flag, runtime_fraction, size},
 };
 use crate::model::{
     report::Path,
@@ -73,6 +73,7 @@ pub(super) fn table(
         max_direct_response_body: rules.max_direct_response_body,
         validate_clusters: rules.validate_clusters,
         name: message.name,
+        ..RouteTable::default()
     }
 }
 
@@ -149,6 +150,7 @@ fn virtual_host(cx: &mut Context<'_>, path: &Path<'_>, message: pb::VirtualHost,
         ),
         include_request_attempt_count: message.include_request_attempt_count,
         include_attempt_count_in_response: message.include_attempt_count_in_response,
+        ..VirtualHost::default()
     }
 }
 
@@ -178,6 +180,7 @@ fn route(cx: &mut Context<'_>, path: &Path<'_>, message: pb::Route, rules: Table
         name: message.name,
         stat_prefix: Some(message.stat_prefix).filter(|prefix| !prefix.is_empty()),
         request_buffer_limit,
+        ..Route::default()
     })
 }
 
@@ -185,17 +188,14 @@ fn route_match(cx: &mut Context<'_>, path: &Path<'_>, message: pb::RouteMatch) -
     let how = path_match(cx, path, message.path_specifier);
     let headers = cx.header_matchers(path, message.headers);
     let query_parameters = cx.query_matchers(path, message.query_parameters);
-    let runtime_fraction = message.runtime_fraction.map(|runtime| {
-        let (numerator, denominator) = fraction(&runtime.default_value.unwrap_or_default());
-        (numerator, denominator, runtime.runtime_key)
-    });
     Some(RouteMatch {
         path: how?,
         case_sensitive: flag(message.case_sensitive, true),
-        runtime_fraction,
+        runtime_fraction: message.runtime_fraction.map(runtime_fraction),
         headers,
         query_parameters,
         grpc: message.grpc.is_some(),
+        ..RouteMatch::default()
     })
 }
 

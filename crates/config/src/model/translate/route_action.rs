@@ -9,7 +9,8 @@ use super::{Context, extension, header, route::TableRules};
 use crate::model::{
     report::Path,
     route::{
-        ClusterSpecifier, DirectResponse, Forward, HostRewrite, Redirect, RedirectPath, RouteAction, WeightedCluster,
+        ClusterSpecifier, DirectResponse, Forward, HedgePolicy, HostRewrite, MaxStreamDuration, PathRewrite, PerFilter,
+        RandomValue, Redirect, RedirectPath, RouteAction, WeightedCluster,
     },
 };
 
@@ -61,6 +62,11 @@ impl Context<'_> {
         }
         let rewrite = message.regex_rewrite;
         let regex_rewrite = rewrite.and_then(|rewrite| self.substitution(&path.field("regex_rewrite"), rewrite));
+        let path_rewrite = match regex_rewrite {
+            Some((regex, substitution)) => PathRewrite::Regex(regex, substitution),
+            None if message.prefix_rewrite.is_empty() => PathRewrite::None,
+            None => PathRewrite::Prefix(message.prefix_rewrite),
+        };
         let cluster = self.cluster_specifier(path, message.cluster_specifier, rules);
         let host_rewrite = self.host_rewrite(path, message.host_rewrite_specifier);
         let stream = message.max_stream_duration.unwrap_or_default();
@@ -68,14 +74,24 @@ impl Context<'_> {
         Some(Forward {
             cluster: cluster?,
             cluster_not_found,
-            prefix_rewrite: Some(message.prefix_rewrite).filter(|prefix| !prefix.is_empty()),
-            regex_rewrite,
+            path_rewrite,
             host_rewrite: host_rewrite?,
             append_x_forwarded_host: message.append_x_forwarded_host,
             timeout: self.timeout_or(&path.field("timeout"), message.timeout, ROUTE_TIMEOUT),
             idle_timeout: self.duration(&path.field("idle_timeout"), message.idle_timeout),
-            max_stream_duration: self.duration(&stream_path.field("max_stream_duration"), stream.max_stream_duration),
+            flush_timeout: None,
+            max_stream: MaxStreamDuration {
+                limit: self.duration(&stream_path.field("max_stream_duration"), stream.max_stream_duration),
+                ..MaxStreamDuration::default()
+            },
             high_priority,
+            retry: None,
+            hedge: HedgePolicy::default(),
+            mirrors: Arc::default(),
+            hash: Box::default(),
+            internal_redirect: None,
+            upgrades: Box::default(),
+            early_data: None,
         })
     }
 
@@ -148,7 +164,7 @@ impl Context<'_> {
             self.report.error(path, "bad-weights", message);
             return None;
         }
-        Some(ClusterSpecifier::Weighted(clusters))
+        Some(ClusterSpecifier::Weighted(clusters, RandomValue::Random))
     }
 
     fn weighted_cluster(
@@ -195,6 +211,7 @@ impl Context<'_> {
             ),
             host_rewrite: message.host_rewrite_specifier.map(|Host::HostRewriteLiteral(host)| host),
             runtime_key,
+            per_filter: PerFilter::new(),
         })
     }
 
@@ -274,6 +291,6 @@ impl Context<'_> {
             let help = "raise `max_direct_response_body_size_bytes` of the route table";
             self.report.error_with(&path.field("body"), "response-too-large", text, help);
         }
-        Some(DirectResponse { status, body: body.into() })
+        Some(DirectResponse { status, body: body.into(), format: None })
     }
 }

@@ -40,7 +40,11 @@ impl Reached {
         let conditions = route.grpc
             || route.runtime_fraction.is_some()
             || !route.headers.is_empty()
-            || !route.query_parameters.is_empty();
+            || !route.query_parameters.is_empty()
+            || !route.cookies.is_empty()
+            || route.tls.is_some()
+            || !route.dynamic_metadata.is_empty()
+            || !route.filter_state.is_empty();
         if !conditions {
             self.remember(index, &route.path, route.case_sensitive);
         }
@@ -50,7 +54,7 @@ impl Reached {
         let text = match path {
             PathMatch::Prefix(text) | PathMatch::Exact(text) | PathMatch::SeparatedPrefix(text) => text,
             // An expression is covered for certain only by what covers everything.
-            PathMatch::Regex(_) => "",
+            PathMatch::Regex(_) | PathMatch::Connect => "",
         };
         let lower = self.insensitive.earlier(&text.to_ascii_lowercase(), path);
         let same = || case_sensitive.then(|| self.sensitive.earlier(text, path)).flatten();
@@ -74,7 +78,7 @@ impl Reached {
                 paths.lengths.insert(text.len());
                 paths.separated.entry(fold(text)).or_insert(index);
             }
-            PathMatch::Regex(_) => {}
+            PathMatch::Regex(_) | PathMatch::Connect => {}
         }
     }
 }

@@ -3,13 +3,13 @@
 use std::{num::TryFromIntError, time::Duration};
 
 use envoy_types::pb::{
-    envoy::config::core::v3::{DataSource, data_source::Specifier},
+    envoy::config::core::v3::{DataSource, RuntimeFractionalPercent, data_source::Specifier},
     envoy::r#type::v3::{FractionalPercent, Percent, fractional_percent::DenominatorType},
     google::protobuf::{BoolValue, Duration as WireDuration, UInt32Value},
 };
 
 use super::Context;
-use crate::model::report::Path;
+use crate::model::{report::Path, route::RuntimeFraction};
 
 /// The value of an optional boolean.
 pub(super) fn flag(value: Option<BoolValue>, default: bool) -> bool {
@@ -34,6 +34,12 @@ pub(super) fn usize_of(value: u32) -> usize {
 /// A percentage.
 pub(super) fn percent(value: Option<Percent>, default: f64) -> f64 {
     value.map_or(default, |percent| percent.value)
+}
+
+/// A fraction that the runtime may change.
+pub(super) fn runtime_fraction(value: RuntimeFractionalPercent) -> RuntimeFraction {
+    let (numerator, denominator) = fraction(&value.default_value.unwrap_or_default());
+    RuntimeFraction { numerator, denominator, key: value.runtime_key }
 }
 
 /// Numerator and denominator.

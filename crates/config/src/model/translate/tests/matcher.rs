@@ -73,7 +73,7 @@ fn a_substitution_that_refers_to_no_group_is_warned_about() {
         ))
     };
     let bootstrap = quiet(&rewrite(r"\1\\x"));
-    assert!(forward_of(&bootstrap).regex_rewrite.is_some());
+    assert!(matches!(forward_of(&bootstrap).path_rewrite, crate::model::route::PathRewrite::Regex(..)));
     assert!(matches!(forward_of(&bootstrap).host_rewrite, HostRewrite::Literal(_)));
     assert_eq!(warnings(&rewrite(r"\3")), ["bad-substitution"]);
 }

@@ -5,14 +5,16 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::*;
-use crate::model::route::{ClusterSpecifier, HostRewrite, PathMatch, RedirectPath, RequireTls};
+use crate::model::route::{
+    ClusterSpecifier, HostRewrite, PathMatch, PathRewrite, RedirectPath, RequireTls, RuntimeFraction,
+};
 
 #[test]
 fn a_route_without_settings_has_envoys_defaults() {
     let bootstrap = quiet(&with_host(ALL_TO_C));
     let forward = forward_of(&bootstrap);
     assert_eq!(forward.timeout, Some(Duration::from_secs(15)));
-    assert_eq!((forward.idle_timeout, forward.max_stream_duration), (None, None));
+    assert_eq!((forward.idle_timeout, forward.max_stream.limit), (None, None));
     assert_eq!(forward.cluster_not_found, StatusCode::SERVICE_UNAVAILABLE);
     assert!(matches!(forward.host_rewrite, HostRewrite::None));
     let ClusterSpecifier::Name(name) = &forward.cluster else { panic!("a name") };
@@ -36,12 +38,15 @@ fn a_forwarding_route_keeps_all_its_settings() {
     assert_eq!(route.name, "nm");
     assert!(matches!(&route.matches.path, PathMatch::Exact(path) if path == "/A"));
     assert!(!route.matches.case_sensitive && route.matches.grpc);
-    assert_eq!(route.matches.runtime_fraction, Some((3, 10_000, "k".into())));
+    assert_eq!(
+        route.matches.runtime_fraction,
+        Some(RuntimeFraction { numerator: 3, denominator: 10_000, key: "k".into() })
+    );
     let forward = forward_of(&bootstrap);
-    assert_eq!(forward.prefix_rewrite.as_deref(), Some("/n"));
+    assert!(matches!(&forward.path_rewrite, PathRewrite::Prefix(prefix) if prefix == "/n"));
     assert!(matches!(&forward.host_rewrite, HostRewrite::Literal(host) if host == "h"));
     assert_eq!((forward.timeout, forward.idle_timeout), (None, Some(Duration::ZERO)));
-    assert_eq!(forward.max_stream_duration, Some(Duration::from_secs(3)));
+    assert_eq!(forward.max_stream.limit, Some(Duration::from_secs(3)));
     assert_eq!(forward.cluster_not_found, StatusCode::NOT_FOUND);
     assert!(forward.high_priority && forward.append_x_forwarded_host);
 }
@@ -92,7 +97,7 @@ fn weights_must_add_up_to_something() {
         ))
     };
     let bootstrap = quiet(&weighted("{name: c, weight: 3}, {cluster_header: x, weight: 0}"));
-    let ClusterSpecifier::Weighted(clusters) = &forward_of(&bootstrap).cluster else { panic!("weights") };
+    let ClusterSpecifier::Weighted(clusters, _) = &forward_of(&bootstrap).cluster else { panic!("weights") };
     assert_eq!((clusters[0].weight, clusters[0].runtime_key.as_deref()), (3, Some("k.c")));
     assert_eq!(clusters[1].header.as_ref().map(http::HeaderName::as_str), Some("x"));
     for (clusters, code) in [
