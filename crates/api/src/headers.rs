@@ -6,23 +6,38 @@
 //! short slices) costs less than hashing. Nothing here grows by itself: the codecs enforce the
 //! limits while they decode.
 
+use std::sync::Arc;
+
 use http::{HeaderName, HeaderValue};
+
+use crate::spelling::Spelling;
 
 /// Headers (or trailers) in wire order; names are lower case, repeated names stay separate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers {
     entries: Vec<(HeaderName, HeaderValue)>,
+    spelling: Option<Arc<Spelling>>,
 }
 
 impl Headers {
     /// An empty list that allocates nothing.
     pub const fn new() -> Self {
-        Self { entries: Vec::new() }
+        Self { entries: Vec::new(), spelling: None }
     }
 
     /// An empty list with room for `count` entries.
     pub fn with_capacity(count: usize) -> Self {
-        Self { entries: Vec::with_capacity(count) }
+        Self { entries: Vec::with_capacity(count), spelling: None }
+    }
+
+    /// How the names were spelt when they came, where the codec was asked to remember.
+    pub fn spelling(&self) -> Option<&Spelling> {
+        self.spelling.as_deref()
+    }
+
+    /// Attaches the spelling of the names.
+    pub fn set_spelling(&mut self, spelling: Spelling) {
+        self.spelling = Some(Arc::new(spelling));
     }
 
     /// Number of entries, repeated names counted each time.
@@ -165,7 +180,7 @@ impl IntoIterator for Headers {
 
 impl FromIterator<(HeaderName, HeaderValue)> for Headers {
     fn from_iter<I: IntoIterator<Item = (HeaderName, HeaderValue)>>(iter: I) -> Self {
-        Self { entries: iter.into_iter().collect() }
+        Self { entries: iter.into_iter().collect(), spelling: None }
     }
 }
 
