@@ -8,6 +8,7 @@ pub mod headers;
 pub mod message;
 pub mod names;
 pub mod runtime;
+pub mod spelling;
 pub mod text;
 pub mod timer;
 
@@ -17,5 +18,6 @@ pub use headers::Headers;
 pub use http::{HeaderName, HeaderValue, Method, StatusCode};
 pub use message::{Frame, Protocol, RequestHead, ResponseHead, Scheme};
 pub use runtime::{Runtime, RuntimeLayer, RuntimeSnapshot, RuntimeSource, RuntimeValue};
+pub use spelling::Spelling;
 pub use text::Text;
 pub use timer::{Timer, Timers};
