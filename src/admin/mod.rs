@@ -5,7 +5,7 @@
 //! in a module of its own. Nothing here touches a worker except through the server's commands.
 //!
 //! Limits: [`MAX_CONNECTIONS`] at a time, one request head in [`HEAD_LIMIT`], bodies of requests
-//! are not read. Stats: `http.admin.`, `listener.admin.`. There is no authentication, as in Envoy:
+//! are not read unless they are forms of [`FORM_LIMIT`]. Stats: `http.admin.`, `listener.admin.`. There is no authentication, as in Envoy:
 //! the address is to be one that only operators reach.
 
 mod certs;
@@ -27,8 +27,8 @@ mod traffic;
 use std::{cell::Cell, convert::Infallible, io, rc::Rc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
+use http::{Request, Response, header};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use nuncio_net::{BoundSocket, Listener, Stream};
@@ -42,6 +42,11 @@ const MAX_CONNECTIONS: usize = 1000;
 
 /// A client that does not finish its request head by then is dropped.
 const HEAD_LIMIT: Duration = Duration::from_secs(15);
+
+/// No form is longer.
+const FORM_LIMIT: usize = 64 * 1024;
+
+const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
 /// How long to pause when descriptors run out, before accepting again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -105,8 +110,21 @@ async fn connection(admin: Rc<Admin>, stream: Stream) {
 
 async fn answer(admin: &Admin, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let counted = admin.traffic.request();
-    let request = AdminRequest::new(request.method().clone(), request.uri());
+    let request = read(request).await;
     let reply = table::dispatch(&admin.server, &request);
     counted.answered(reply.status());
     Ok(reply.into_response())
+}
+
+/// The request with its form, if it has one; a form that is too long or breaks off is none.
+async fn read(request: Request<Incoming>) -> AdminRequest {
+    let is_form = request.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == FORM);
+    let known = AdminRequest::new(request.method().clone(), request.uri());
+    if !is_form {
+        return known;
+    }
+    match Limited::new(request.into_body(), FORM_LIMIT).collect().await {
+        Ok(body) => known.with_form(&body.to_bytes()),
+        Err(_) => known,
+    }
 }

@@ -12,16 +12,18 @@ pub(super) struct AdminRequest {
     pub(super) method: Method,
     pub(super) path: String,
     params: Vec<(String, String)>,
+    form: Vec<(String, String)>,
 }
 
 impl AdminRequest {
     pub(super) fn new(method: Method, uri: &Uri) -> Self {
-        let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-        let params = pairs.map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decoded(name), decoded(value))
-        });
-        Self { method, path: uri.path().to_owned(), params: params.collect() }
+        let params = pairs(uri.query().unwrap_or_default());
+        Self { method, path: uri.path().to_owned(), params, form: Vec::new() }
+    }
+
+    /// The same with the fields of a form, which came as the body.
+    pub(super) fn with_form(self, body: &[u8]) -> Self {
+        Self { form: pairs(&String::from_utf8_lossy(body)), ..self }
     }
 
     /// The first value of a query parameter; empty when it has none.
@@ -32,6 +34,20 @@ impl AdminRequest {
     pub(super) fn params(&self) -> &[(String, String)] {
         &self.params
     }
+
+    /// What was asked for, in the query or else in a form.
+    pub(super) fn params_or_form(&self) -> &[(String, String)] {
+        if self.params.is_empty() { &self.form } else { &self.params }
+    }
+}
+
+fn pairs(text: &str) -> Vec<(String, String)> {
+    let pairs = text.split('&').filter(|pair| !pair.is_empty());
+    let split = |pair: &str| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decoded(name), decoded(value))
+    };
+    pairs.map(split).collect()
 }
 
 /// Undoes percent-encoding; what is none stays. A plus stays a plus: patterns need it.

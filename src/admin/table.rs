@@ -37,7 +37,7 @@ const FILTER: (&str, &str) = ("filter", "Regular expression (Google re2) for fil
 const INVERT: (&str, &str) = ("invert_filter", "Invert the filter regex");
 
 /// All endpoints, by path.
-pub(super) static ENDPOINTS: [Endpoint; 22] = [
+pub(super) static ENDPOINTS: [Endpoint; 23] = [
     get("/", "Admin home page", page::home),
     get("/certs", "print certs on machine", certs::certs),
     Endpoint {
@@ -118,6 +118,11 @@ pub(super) static ENDPOINTS: [Endpoint; 22] = [
     post("/reopen_logs", "reopen access logs", control::reopen_logs),
     post("/reset_counters", "reset all counters to zero", control::reset_counters),
     get("/runtime", "print runtime values", runtime::runtime),
+    post(
+        "/runtime_modify",
+        "Adds or modifies runtime values as passed in query parameters. To delete a previously added key, use an empty string as the value. Note that deletion only applies to overrides added via this endpoint; values loaded from disk can be modified via override but not deleted. E.g. ?key1=value1&key2=value2...",
+        runtime::runtime_modify,
+    ),
     get("/server_info", "print server version/status information", server_info::server_info),
     Endpoint {
         params: &[

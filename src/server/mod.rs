@@ -8,6 +8,7 @@ mod bind;
 mod life;
 pub(crate) mod load;
 pub(crate) mod process;
+pub(crate) mod runtime;
 mod signals;
 mod start;
 pub(crate) mod stats;
@@ -35,6 +36,7 @@ use crate::{
     exit::{Exit, say},
     logging::{self, Log},
 };
+use runtime::RuntimeLoader;
 use stats::ServerStats;
 use upstreams::Upstreams;
 use workers::{Command, Workers};
@@ -137,6 +139,7 @@ pub(crate) struct Server {
     pub(crate) drain: Arc<Drain>,
     pub(crate) limits: Arc<GlobalLimits>,
     pub(crate) access_logs: Arc<LogSinks>,
+    pub(crate) runtime: RuntimeLoader,
     pub(crate) upstreams: Upstreams,
     pub(crate) listeners: Vec<ActiveListener>,
     pub(crate) admin_address: Option<SocketAddress>,

@@ -27,6 +27,7 @@ use tokio::sync::{
 use super::{
     ActiveListener, Server, State,
     bind::{BoundListener, bind_admin, bind_all},
+    runtime::RuntimeLoader,
     stats::ServerStats,
     upstreams::Upstreams,
     workers::{Command, Event, Seed, Workers},
@@ -54,6 +55,7 @@ pub(super) fn build(options: Options, bootstrap: Bootstrap, log: Arc<Log>) -> Re
     // Envoy lists the stats of its client for internal requests; ours has none of them yet.
     let _ = store.group(&router_stats::TEMPLATE, http_scope("async-client"));
     let stats = ServerStats::new(&store, workers, bound.len(), &bootstrap);
+    let runtime = RuntimeLoader::new(&bootstrap, &store);
     let upstreams = Upstreams::new(&bootstrap, &store);
     let seed = Seed {
         store: Arc::clone(&store),
@@ -61,6 +63,7 @@ pub(super) fn build(options: Options, bootstrap: Bootstrap, log: Arc<Log>) -> Re
         logs: Arc::clone(&access_logs),
         limits: Arc::clone(&limits),
         node: Arc::new(bootstrap.node.clone()),
+        runtime: Arc::clone(runtime.source()),
         machine_address: machine_address(options.flags.local_address_ip_version.as_deref() == Some("v6")),
         upstreams: upstreams.seed(&store),
     };
@@ -75,6 +78,7 @@ pub(super) fn build(options: Options, bootstrap: Bootstrap, log: Arc<Log>) -> Re
         drain,
         limits,
         access_logs,
+        runtime,
         upstreams,
         listeners: bound.into_iter().map(active).collect(),
         admin_address,

@@ -1,5 +1,5 @@
-//! Stats that the main thread owns: `server.`, `listener_manager.`, `cluster_manager.`,
-//! `runtime.`, the watchdogs' and a few that are listed because Envoy lists them.
+//! Stats that the main thread owns: `server.`, `listener_manager.`, `cluster_manager.`, the
+//! watchdogs' and a few that are listed because Envoy lists them.
 //!
 //! Written by the main thread only, as writer 0 of the store.
 
@@ -10,7 +10,7 @@ use nuncio_stats::{
     ScopeName, Shard, Store, Template,
     templates::{
         cluster_manager_stats as clusters, listener_manager_stats as listeners, overload_stats, overload_stream_stats,
-        runtime_stats as runtime, server_stats, server_worker_scope, thread_local_cluster_manager_scope,
+        server_stats, server_worker_scope, thread_local_cluster_manager_scope,
         thread_local_cluster_manager_stats as inflated, watchdog_stats,
     },
 };
@@ -48,7 +48,6 @@ impl ServerStats {
         named(&overload_stream_stats::TEMPLATE, "envoy.overload_actions");
         stats.write_fixed(workers, listener_count as u64);
         write_clusters(&named(&clusters::TEMPLATE, "cluster_manager"), count);
-        write_runtime(&named(&runtime::TEMPLATE, "runtime"), bootstrap);
         stats
     }
 
@@ -110,13 +109,6 @@ fn write_clusters(stats: &Shard, count: u64) {
     stats.add(clusters::CLUSTER_ADDED, count);
     stats.gauge_set(clusters::ACTIVE_CLUSTERS, count);
     stats.gauge_set(clusters::WARMING_CLUSTERS, 0);
-}
-
-fn write_runtime(stats: &Shard, bootstrap: &Bootstrap) {
-    stats.inc(runtime::LOAD_SUCCESS);
-    stats.gauge_set(runtime::NUM_KEYS, bootstrap.runtime.len() as u64);
-    stats.gauge_set(runtime::NUM_LAYERS, u64::from(!bootstrap.runtime.is_empty()));
-    stats.inc(runtime::OVERRIDE_DIR_NOT_EXISTS);
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -14,7 +14,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use nuncio_api::{Drain, Timers};
+use nuncio_api::{Drain, Runtime, RuntimeSource, Timers};
 use nuncio_config::model::{Listener, bootstrap::Node};
 use nuncio_net::BoundSocket;
 use nuncio_proxy::{GlobalLimits, ListenerHandle, LogSinks, WorkerContext, start_listener};
@@ -70,6 +70,7 @@ pub(crate) struct Seed {
     pub(crate) logs: Arc<LogSinks>,
     pub(crate) limits: Arc<GlobalLimits>,
     pub(crate) node: Arc<Node>,
+    pub(crate) runtime: Arc<RuntimeSource>,
     pub(crate) machine_address: Option<std::net::IpAddr>,
     pub(crate) upstreams: UpstreamsSeed,
 }
@@ -177,6 +178,7 @@ async fn run_worker(
         seed.logs,
         seed.limits,
         seed.node,
+        Runtime::new(&seed.runtime),
         seed.machine_address,
     );
     tokio::task::spawn_local(Rc::clone(&context).run_housekeeping());

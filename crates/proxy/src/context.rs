@@ -16,7 +16,7 @@ use std::{
 };
 
 use http::HeaderValue;
-use nuncio_api::{Drain, Timers};
+use nuncio_api::{Drain, Runtime, Timers};
 use nuncio_config::model::bootstrap::Node;
 use nuncio_http::h2::H2Counters;
 use nuncio_stats::{Counter, Gauge, ScopeName, Shard, Store, templates::http2_stats};
@@ -44,6 +44,8 @@ pub struct WorkerContext {
     pub limits: Arc<GlobalLimits>,
     /// Who we are.
     pub node: Arc<Node>,
+    /// Values an operator may change while we run: overrides of fractions, weights and limits.
+    pub runtime: Runtime,
     /// This machine's own address (x-forwarded-for behind a loopback peer).
     pub machine_address: Option<IpAddr>,
     pub(crate) date: DateCache,
@@ -195,6 +197,7 @@ impl WorkerContext {
         logs: Arc<LogSinks>,
         limits: Arc<GlobalLimits>,
         node: Arc<Node>,
+        runtime: Runtime,
         machine_address: Option<IpAddr>,
     ) -> Rc<Self> {
         let http2_stats = store.group(&http2_stats::TEMPLATE, ScopeName::root().part("http2")).shard(id);
@@ -208,6 +211,7 @@ impl WorkerContext {
             logs,
             limits,
             node,
+            runtime,
             machine_address,
             date: DateCache::default(),
             connections: Connections::default(),

@@ -15,9 +15,11 @@ mod phase;
 pub mod reply;
 pub mod route;
 mod router;
+mod runtime;
 mod stream;
 pub mod stream_info;
 
 pub use access_log::LogSinks;
 pub use context::{GlobalLimits, WorkerContext};
 pub use listener::{ListenerHandle, start_listener};
+pub use runtime::{runtime_layers, runtime_value};

@@ -2,10 +2,10 @@
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
-use nuncio_api::{Drain, Timers};
+use nuncio_api::{Drain, Runtime, Timers};
 use nuncio_config::model::{Bootstrap, Listener, cluster::Discovery};
 use nuncio_net::BoundSocket;
-use nuncio_proxy::{GlobalLimits, ListenerHandle, LogSinks, WorkerContext, start_listener};
+use nuncio_proxy::{GlobalLimits, ListenerHandle, LogSinks, WorkerContext, runtime_layers, start_listener};
 use nuncio_stats::Store;
 use nuncio_upstream::{ClusterManager, ClusterSource, DnsResolver, Resolve, run_discovery};
 use tokio::{
@@ -78,6 +78,7 @@ async fn serve(seed: Seed, mut commands: UnboundedReceiver<Command>) {
         seed.logs,
         Arc::new(limits),
         Arc::new(seed.bootstrap.node.clone()),
+        Runtime::fixed(runtime_layers(&seed.bootstrap)),
         None,
     );
     let listen = |(settings, socket): (Arc<Listener>, BoundSocket)| {

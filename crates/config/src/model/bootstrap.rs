@@ -19,9 +19,7 @@ pub struct Bootstrap {
     pub stats_flush_interval: Duration,
     /// `stats_config.stats_tags` with a fixed value.
     pub fixed_stats_tags: Vec<(String, String)>,
-    /// Merged static runtime layers, flattened to dotted keys; see [`Bootstrap::runtime_u64`].
-    pub runtime: BTreeMap<String, RuntimeValue>,
-    /// The runtime layers in file order, for `/runtime`.
+    /// `layered_runtime`: the layers in file order.
     pub runtime_layers: Vec<RuntimeLayer>,
     /// `overload_manager`: resource monitor `envoy.resource_monitors.global_downstream_max_connections`.
     pub max_active_downstream_connections: Option<u64>,
@@ -33,35 +31,43 @@ pub struct Bootstrap {
     pub wire: Arc<[u8]>,
 }
 
-/// One layer of `layered_runtime`; an admin layer has no values.
+/// One layer of `layered_runtime`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RuntimeLayer {
     /// Its name.
     pub name: String,
-    /// Its own values, by dotted key.
+    /// Where its values come from.
+    pub source: RuntimeLayerSource,
+    /// What it has from the start, flattened to dotted keys.
     pub values: BTreeMap<String, RuntimeValue>,
+}
+
+/// The kinds of runtime layers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RuntimeLayerSource {
+    /// `static_layer`: what the file says.
+    #[default]
+    Static,
+    /// `admin_layer`: what `/runtime_modify` is told; empty at first.
+    Admin,
 }
 
 /// A value of a runtime layer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RuntimeValue {
-    /// Number (also a fractional percent's numerator over 100).
+    /// Number.
     Number(f64),
     /// Boolean.
     Bool(bool),
-    /// Text.
+    /// `{numerator, denominator}`.
+    Fraction {
+        /// Numerator.
+        numerator: u32,
+        /// 100, 10,000 or 1,000,000.
+        denominator: u32,
+    },
+    /// Text, and what has no other reading.
     Text(String),
-}
-
-impl Bootstrap {
-    /// The integer under a runtime key, else `default`.
-    pub fn runtime_u64(&self, key: &str, default: u64) -> u64 {
-        match self.runtime.get(key) {
-            Some(RuntimeValue::Number(n)) if *n >= 0.0 => *n as u64,
-            Some(RuntimeValue::Text(t)) => t.parse().unwrap_or(default),
-            _ => default,
-        }
-    }
 }
 
 /// `envoy.config.core.v3.Node`, what is used of it.

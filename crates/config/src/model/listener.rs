@@ -29,8 +29,6 @@ pub struct Listener {
     pub per_connection_buffer_limit: usize,
     /// `ignore_global_conn_limit`.
     pub ignore_global_conn_limit: bool,
-    /// Runtime `envoy.resource_limits.listener.<name>.connection_limit`.
-    pub connection_limit: Option<u64>,
     /// Drain with the server or only on modification.
     pub drain_type: DrainType,
     /// Direction, for `/drain_listeners?inboundonly` and logs.

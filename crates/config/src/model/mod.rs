@@ -34,6 +34,6 @@ pub use matcher::StringMatcher;
 pub use report::NOT_SUPPORTED_YET;
 pub use route::RouteTable;
 pub use translate::{
-    Options, Translated, compatibility_markdown, translate_bootstrap, translate_cluster, translate_listener,
-    translate_route_config,
+    Options, Translated, compatibility_markdown, runtime_value, translate_bootstrap, translate_cluster,
+    translate_listener, translate_route_config,
 };

@@ -59,6 +59,8 @@ struct Listener {
     /// Connection managers, by the chain they belong to; the default chain's last.
     chains: Vec<Rc<Hcm>>,
     open: Cell<u64>,
+    /// The runtime key of the listener's own connection limit.
+    limit_key: String,
 }
 
 /// Starts accepting on `socket`. Must run on the worker's own thread.
@@ -90,6 +92,7 @@ impl Listener {
             group,
             chains,
             open: Cell::new(0),
+            limit_key: format!("envoy.resource_limits.listener.{}.connection_limit", settings.name),
             settings,
         }
     }
@@ -154,7 +157,7 @@ impl Listener {
 
     /// Checks the limits; a connection over one is closed at once, as Envoy does.
     fn admit(&self) -> Option<Option<ConnectionPermit>> {
-        let limit = self.settings.connection_limit.unwrap_or(u64::MAX);
+        let limit = self.context.runtime.u64(&self.limit_key, u64::MAX);
         if limit != u64::MAX && self.group.gauge(listener_stats::DOWNSTREAM_CX_ACTIVE) >= limit {
             self.stats.inc(listener_stats::DOWNSTREAM_CX_OVERFLOW);
             return None;

@@ -3,7 +3,7 @@
 //! Listeners and clusters are decoded one by one from their own slices of the bytes, so that the
 //! decoded form of ten thousand of them never exists at once.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use envoy_types::pb::{
     envoy::{
@@ -23,7 +23,7 @@ use crate::{
     model::{
         AccessLog, Address, Bootstrap, Cluster, Listener,
         access_log::{LogFormat, LogSink},
-        bootstrap::{Admin, Node, RuntimeValue},
+        bootstrap::{Admin, Node},
         report::Path,
     },
     schema::wire::{Reader, Wire, WireType, put_bytes, put_tag, put_varint},
@@ -41,11 +41,10 @@ pub(super) fn bootstrap(cx: &mut Context<'_>, path: &Path<'_>, wire: &[u8]) -> O
     let message: pb::Bootstrap = cx.decode(path, &resources.rest)?;
     let runtime_layers =
         runtime::layers(cx, &path.field("layered_runtime"), message.layered_runtime.unwrap_or_default());
-    let runtime = runtime::merged(&runtime_layers);
     cx.resolvers = default_resolvers(cx, path, message.dns_resolution_config, message.typed_dns_resolver_config);
     let static_path = path.field("static_resources");
     let clusters = clusters(cx, &static_path, &resources.clusters);
-    let listeners = listeners(cx, &static_path, &resources.listeners, &runtime);
+    let listeners = listeners(cx, &static_path, &resources.listeners);
     let local_cluster_name =
         local_cluster(cx, &path.field("cluster_manager"), message.cluster_manager.unwrap_or_default());
     if !matches!(message.header_prefix.as_str(), "" | "x-envoy") {
@@ -60,7 +59,6 @@ pub(super) fn bootstrap(cx: &mut Context<'_>, path: &Path<'_>, wire: &[u8]) -> O
             .duration(&path.field("stats_flush_interval"), message.stats_flush_interval)
             .unwrap_or(STATS_FLUSH_INTERVAL),
         fixed_stats_tags: fixed_tags(message.stats_config.unwrap_or_default()),
-        runtime,
         runtime_layers,
         max_active_downstream_connections: max_connections(
             cx,
@@ -138,21 +136,14 @@ fn clusters(cx: &mut Context<'_>, path: &Path<'_>, slices: &[&[u8]]) -> Vec<Arc<
 }
 
 /// All listeners. Of two with the same name the later one counts, as in Envoy.
-fn listeners(
-    cx: &mut Context<'_>,
-    path: &Path<'_>,
-    slices: &[&[u8]],
-    runtime: &BTreeMap<String, RuntimeValue>,
-) -> Vec<Arc<Listener>> {
+fn listeners(cx: &mut Context<'_>, path: &Path<'_>, slices: &[&[u8]]) -> Vec<Arc<Listener>> {
     let mut listeners: Vec<(usize, Listener)> = Vec::with_capacity(slices.len());
     for (index, wire) in slices.iter().enumerate() {
         let path = path.item("listeners", index);
         let Some(message) = cx.decode(&path, wire) else {
             continue;
         };
-        let mut listener = listener::listener(cx, &path, message, wire);
-        listener.connection_limit =
-            runtime::number(runtime, &format!("envoy.resource_limits.listener.{}.connection_limit", listener.name));
+        let listener = listener::listener(cx, &path, message, wire);
         if let Some(at) = listeners.iter().position(|(_, other)| other.name == listener.name) {
             let text = format!("listener `{}` replaces an earlier one of the same name", listener.name);
             let help = "give every listener a name of its own".to_owned();

@@ -51,7 +51,6 @@ pub(super) fn listener(cx: &mut Context<'_>, path: &Path<'_>, message: pb::Liste
         freebind: flag(message.freebind, false),
         per_connection_buffer_limit: size(message.per_connection_buffer_limit_bytes, 1024 * 1024),
         ignore_global_conn_limit: message.ignore_global_conn_limit,
-        connection_limit: None,
         drain_type,
         traffic_direction,
         filter_chains,

@@ -44,7 +44,7 @@ use super::{
 };
 use crate::{Diagnostic, LoadOptions};
 
-pub use self::fields::compatibility_markdown;
+pub use self::{fields::compatibility_markdown, runtime::runtime_value};
 
 /// What a translation depends on besides the message.
 #[derive(Clone, Debug, Default)]

@@ -1,17 +1,22 @@
-//! Static runtime layers, flattened: `{a: {b: 1}}` is the key `a.b`.
+//! Layers of `layered_runtime`, flattened: `{a: {b: 1}}` is the key `a.b`.
 
 use std::collections::BTreeMap;
 
 use envoy_types::pb::{
     envoy::config::bootstrap::v3 as pb,
-    google::protobuf::{Struct, Value, value::Kind},
+    google::protobuf::{Struct, value::Kind},
 };
+use prost::Message as _;
 use rustc_hash::FxHashSet;
 
-use super::Context;
-use crate::model::{
-    bootstrap::{RuntimeLayer, RuntimeValue},
-    report::Path,
+use super::{Context, json};
+use crate::{
+    LoadOptions,
+    model::{
+        bootstrap::{RuntimeLayer, RuntimeLayerSource, RuntimeValue},
+        report::Path,
+    },
+    text::{Format, Source},
 };
 
 /// The layers in order, each with its own keys.
@@ -27,9 +32,15 @@ pub(super) fn layers(cx: &mut Context<'_>, path: &Path<'_>, message: pb::Layered
             cx.report.error(&path.field("name"), "duplicate-layer", text);
         }
         let mut values = BTreeMap::new();
+        let mut source = RuntimeLayerSource::Static;
         match layer.layer_specifier {
-            Some(LayerSpecifier::StaticLayer(fields)) => flatten("", &fields, &mut values),
-            Some(LayerSpecifier::AdminLayer(_)) => admin_layers += 1,
+            Some(LayerSpecifier::StaticLayer(fields)) => {
+                flatten(cx, &path.field("static_layer"), "", &fields, &mut values);
+            }
+            Some(LayerSpecifier::AdminLayer(_)) => {
+                source = RuntimeLayerSource::Admin;
+                admin_layers += 1;
+            }
             // The field check has refused the others.
             _ => {}
         }
@@ -37,76 +48,96 @@ pub(super) fn layers(cx: &mut Context<'_>, path: &Path<'_>, message: pb::Layered
             let text = "at most one admin layer may be specified";
             cx.report.error(&path.field("admin_layer"), "duplicate-layer", text);
         }
-        layers.push(RuntimeLayer { name: layer.name, values });
+        layers.push(RuntimeLayer { name: layer.name, source, values });
     }
     layers
 }
 
-/// All keys; a later layer wins.
-pub(super) fn merged(layers: &[RuntimeLayer]) -> BTreeMap<String, RuntimeValue> {
-    layers.iter().flat_map(|layer| layer.values.clone()).collect()
+/// A value that stands alone, as `/runtime_modify` gets it: YAML. The error says what is wrong
+/// with the text. Lists and null are values without any reading but their text.
+pub fn runtime_value(text: &str) -> Result<RuntimeValue, String> {
+    const KEY: &str = "value";
+    // A document is an object, so the text becomes the value of its one key.
+    let document = format!("{KEY}:\n  {}", text.replace('\n', "\n  "));
+    let source = Source { name: String::new(), text: document, format: Format::Yaml };
+    let loaded = crate::load("google.protobuf.Struct", vec![source], LoadOptions::default());
+    if let Some(error) = loaded.diagnostics.iter().find(|diagnostic| diagnostic.is_error()) {
+        return Err(error.message.clone());
+    }
+    let document = Struct::decode(loaded.wire.as_slice()).map_err(|error| error.to_string())?;
+    let kind = document.fields.get(KEY).and_then(|value| value.kind.as_ref());
+    Ok(kind.and_then(|kind| scalar(kind).or_else(|| fraction(kind))).unwrap_or_else(|| RuntimeValue::Text(text.into())))
 }
 
-/// The number under a key.
-pub(super) fn number(values: &BTreeMap<String, RuntimeValue>, key: &str) -> Option<u64> {
-    match values.get(key)? {
-        RuntimeValue::Number(number) if *number >= 0.0 =>
-        {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, sign checked")]
-            Some(*number as u64)
-        }
+fn flatten(
+    cx: &mut Context<'_>,
+    path: &Path<'_>,
+    prefix: &str,
+    fields: &Struct,
+    values: &mut BTreeMap<String, RuntimeValue>,
+) {
+    for (name, value) in &fields.fields {
+        let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        let Some(kind) = value.kind.as_ref() else { continue };
+        let found = match kind {
+            Kind::NullValue(_) | Kind::ListValue(_) => {
+                let text = format!("a runtime value is a number, a flag, text or a fraction; `{key}` is none of these");
+                cx.report.error(path, "invalid-runtime-value", text);
+                continue;
+            }
+            Kind::StructValue(inner) if !is_one_value(inner) => {
+                flatten(cx, path, &key, inner, values);
+                continue;
+            }
+            Kind::StructValue(inner) => {
+                Some(fraction(kind).unwrap_or_else(|| RuntimeValue::Text(json::object(inner).to_string())))
+            }
+            _ => scalar(kind),
+        };
+        values.extend(found.map(|found| (key, found)));
+    }
+}
+
+fn scalar(kind: &Kind) -> Option<RuntimeValue> {
+    match kind {
+        Kind::NumberValue(number) => Some(RuntimeValue::Number(*number)),
+        Kind::BoolValue(flag) => Some(RuntimeValue::Bool(*flag)),
+        Kind::StringValue(text) => Some(RuntimeValue::Text(text.clone())),
         _ => None,
     }
 }
 
-fn flatten(prefix: &str, fields: &Struct, values: &mut BTreeMap<String, RuntimeValue>) {
+/// Whether an object is a fractional percent, or was meant to be one, rather than more keys.
+fn is_one_value(fields: &Struct) -> bool {
+    let fields = &fields.fields;
+    fields.is_empty() || fields.contains_key("numerator") || fields.contains_key("denominator")
+}
+
+/// A fractional percent as Envoy reads it: a numerator that is no number is 0, any other field or
+/// denominator makes it something else.
+fn fraction(kind: &Kind) -> Option<RuntimeValue> {
+    let Kind::StructValue(fields) = kind else { return None };
+    let (mut numerator, mut denominator) = (0, 100);
     for (name, value) in &fields.fields {
-        let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-        match &value.kind {
-            Some(Kind::NumberValue(number)) => {
-                values.insert(key, RuntimeValue::Number(*number));
+        match (name.as_str(), value.kind.as_ref()?) {
+            ("numerator", Kind::NumberValue(number)) => {
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+                let number = *number as u32;
+                numerator = number;
             }
-            Some(Kind::BoolValue(flag)) => {
-                values.insert(key, RuntimeValue::Bool(*flag));
-            }
-            Some(Kind::StringValue(text)) => {
-                values.insert(key, typed(text));
-            }
-            Some(Kind::StructValue(inner)) => match percent(inner) {
-                Some(percent) => {
-                    values.insert(key, RuntimeValue::Number(percent));
-                }
-                None => flatten(&key, inner, values),
-            },
-            None | Some(Kind::NullValue(_) | Kind::ListValue(_)) => {}
+            ("numerator", _) => {}
+            ("denominator", Kind::StringValue(name)) => denominator = parts(name)?,
+            _ => return None,
         }
     }
+    Some(RuntimeValue::Fraction { numerator, denominator })
 }
 
-/// Fractions and large numbers of a YAML file arrive as text.
-fn typed(text: &str) -> RuntimeValue {
-    match (text, text.parse::<f64>()) {
-        ("true", _) => RuntimeValue::Bool(true),
-        ("false", _) => RuntimeValue::Bool(false),
-        (_, Ok(number)) if number.is_finite() => RuntimeValue::Number(number),
-        _ => RuntimeValue::Text(text.to_owned()),
+fn parts(denominator: &str) -> Option<u32> {
+    match denominator {
+        "HUNDRED" => Some(100),
+        "TEN_THOUSAND" => Some(10_000),
+        "MILLION" => Some(1_000_000),
+        _ => None,
     }
-}
-
-/// A fractional percent, in percent.
-fn percent(fields: &Struct) -> Option<f64> {
-    let kind = |name| fields.fields.get(name).and_then(|value: &Value| value.kind.as_ref());
-    let numerator = match kind("numerator") {
-        Some(Kind::NumberValue(number)) => *number,
-        None if kind("denominator").is_some() => 0.0,
-        _ => return None,
-    };
-    let denominator = match kind("denominator") {
-        Some(Kind::StringValue(name)) if name == "TEN_THOUSAND" => 10_000.0,
-        Some(Kind::StringValue(name)) if name == "MILLION" => 1_000_000.0,
-        Some(Kind::NumberValue(1.0)) => 10_000.0,
-        Some(Kind::NumberValue(2.0)) => 1_000_000.0,
-        _ => 100.0,
-    };
-    Some(numerator * 100.0 / denominator)
 }

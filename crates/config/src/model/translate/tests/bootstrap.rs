@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::{access_log::LogSink, bootstrap::RuntimeValue};
+use crate::model::{
+    access_log::LogSink,
+    bootstrap::{RuntimeLayerSource, RuntimeValue},
+    runtime_value,
+};
 
 #[test]
 fn an_empty_bootstrap_has_envoys_defaults() {
@@ -36,20 +40,47 @@ fn the_admin_server_translates_with_its_old_log_path() {
 }
 
 #[test]
-fn runtime_layers_are_flattened_and_later_ones_win() {
+fn runtime_layers_are_flattened_each_with_its_own_values() {
     let bootstrap = quiet(&with_rest(
         "layered_runtime: {layers: [{name: a, static_layer: {a: {b: 1, c: true}, p: {numerator: 5, denominator: \
-         TEN_THOUSAND}, f: 1.5, t: text, envoy.resource_limits.listener.l.connection_limit: 7}}, {name: b, static_layer: \
-         {a.b: 2}}, {name: admin, admin_layer: {}}]}",
+         TEN_THOUSAND}, f: 1.5, t: text, q: {numerator: 5, denominator: FEW}, r: {}}}, {name: b, static_layer: {a.b: 2}}, \
+         {name: admin, admin_layer: {}}]}",
     ));
-    assert_eq!(bootstrap.runtime_u64("a.b", 0), 2);
-    let layers: Vec<_> = bootstrap.runtime_layers.iter().map(|l| (l.name.as_str(), l.values.len())).collect();
-    assert_eq!(layers, [("a", 6), ("b", 1), ("admin", 0)]);
-    assert_eq!(bootstrap.runtime.get("a.c"), Some(&RuntimeValue::Bool(true)));
-    assert_eq!(bootstrap.runtime.get("p"), Some(&RuntimeValue::Number(0.05)));
-    assert_eq!(bootstrap.runtime.get("f"), Some(&RuntimeValue::Number(1.5)));
-    assert_eq!(bootstrap.runtime.get("t"), Some(&RuntimeValue::Text("text".into())));
-    assert_eq!(bootstrap.listeners[0].connection_limit, Some(7));
+    let layers = &bootstrap.runtime_layers;
+    let shapes: Vec<_> = layers.iter().map(|l| (l.name.as_str(), l.source, l.values.len())).collect();
+    let (fixed, admin) = (RuntimeLayerSource::Static, RuntimeLayerSource::Admin);
+    assert_eq!(shapes, [("a", fixed, 7), ("b", fixed, 1), ("admin", admin, 0)]);
+    let value = |key: &str| layers[0].values.get(key).unwrap();
+    assert_eq!((value("a.b"), value("a.c")), (&RuntimeValue::Number(1.0), &RuntimeValue::Bool(true)));
+    assert_eq!(value("p"), &RuntimeValue::Fraction { numerator: 5, denominator: 10_000 });
+    assert_eq!(value("r"), &RuntimeValue::Fraction { numerator: 0, denominator: 100 });
+    assert_eq!((value("f"), value("t")), (&RuntimeValue::Text("1.5".into()), &RuntimeValue::Text("text".into())));
+    assert!(matches!(value("q"), RuntimeValue::Text(text) if text.contains("FEW")));
+}
+
+#[test]
+fn lists_and_nulls_are_no_runtime_values() {
+    for values in ["{a: [1]}", "{a: {b: null}}"] {
+        let yaml = with_rest(&format!("layered_runtime: {{layers: [{{name: a, static_layer: {values}}}]}}"));
+        assert_eq!(only_error(&yaml), ("invalid-runtime-value", "layered_runtime.layers[0].static_layer".into()));
+    }
+}
+
+#[test]
+fn a_runtime_value_that_stands_alone_is_yaml() {
+    for (text, value) in [
+        ("7", RuntimeValue::Number(7.0)),
+        ("0x10", RuntimeValue::Number(16.0)),
+        ("true", RuntimeValue::Bool(true)),
+        ("1.5", RuntimeValue::Text("1.5".into())),
+        ("two words", RuntimeValue::Text("two words".into())),
+        ("{numerator: 5}", RuntimeValue::Fraction { numerator: 5, denominator: 100 }),
+        ("[1]", RuntimeValue::Text("[1]".into())),
+        ("~", RuntimeValue::Text("~".into())),
+    ] {
+        assert_eq!(runtime_value(text), Ok(value), "{text}");
+    }
+    assert!(runtime_value("[").is_err());
 }
 
 #[test]

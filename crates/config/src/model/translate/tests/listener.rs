@@ -16,7 +16,7 @@ fn a_listener_without_settings_has_envoys_defaults() {
     assert_eq!((listener.name.as_str(), listener.stat_prefix.as_str()), ("127.0.0.1:80", "127.0.0.1_80"));
     assert!(listener.bind_to_port && listener.reuse_port);
     assert!(!listener.transparent && !listener.freebind && !listener.ignore_global_conn_limit);
-    assert_eq!((listener.backlog, listener.connection_limit), (None, None));
+    assert_eq!(listener.backlog, None);
     assert_eq!(listener.per_connection_buffer_limit, 1 << 20);
     assert_eq!((listener.drain_type, listener.traffic_direction), (DrainType::Default, TrafficDirection::Unspecified));
     assert_eq!(listener.filter_chains[0].matches, Default::default());
