@@ -4,7 +4,7 @@
 //! reads (the drain state, the global limits, the log sinks).
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     net::IpAddr,
     rc::Rc,
     sync::{
@@ -51,7 +51,8 @@ pub struct WorkerContext {
     pub(crate) date: DateCache,
     pub(crate) connections: Connections,
     pub(crate) http2_counters: Rc<H2Counters>,
-    http2_stats: Shard,
+    /// Listed once the first HTTP/2 connection comes, as in Envoy.
+    http2_stats: OnceCell<Shard>,
 }
 
 /// Counts that hold over all workers. Touched per connection, never per request.
@@ -200,9 +201,8 @@ impl WorkerContext {
         runtime: Runtime,
         machine_address: Option<IpAddr>,
     ) -> Rc<Self> {
-        let http2_stats = store.group(&http2_stats::TEMPLATE, ScopeName::root().part("http2")).shard(id);
         Rc::new(Self {
-            http2_stats,
+            http2_stats: OnceCell::new(),
             id,
             store,
             timers,
@@ -236,23 +236,27 @@ impl WorkerContext {
 
     /// One more HTTP/2 connection, under the name that dashboards know.
     pub(crate) fn count_http2_connection(&self) {
-        self.http2_stats.inc(http2_stats::NGHTTP2_DOWNSTREAM_CONNECTIONS);
+        let stats = self
+            .http2_stats
+            .get_or_init(|| self.store.group(&http2_stats::TEMPLATE, ScopeName::root().part("http2")).shard(self.id));
+        stats.inc(http2_stats::NGHTTP2_DOWNSTREAM_CONNECTIONS);
     }
 
     /// Moves what the codecs counted to the stats.
     pub fn move_codec_stats(&self) {
+        let Some(stats) = self.http2_stats.get() else { return };
         let template = &http2_stats::TEMPLATE;
         let place = |list: &[nuncio_stats::StatDef], name: &str| {
             list.iter().position(|stat| stat.name == name).and_then(|at| u16::try_from(at).ok())
         };
         self.http2_counters.take(|name, moved| {
             if let Some(at) = place(template.counters, name) {
-                self.http2_stats.add(Counter(at), moved);
+                stats.add(Counter(at), moved);
             }
         });
         self.http2_counters.gauges(|name, present| {
             if let Some(at) = place(template.gauges, name) {
-                self.http2_stats.gauge_set(Gauge(at), present);
+                stats.gauge_set(Gauge(at), present);
             }
         });
     }

@@ -13,6 +13,7 @@ use std::{
 use nuncio_api::Timers;
 use nuncio_config::model::{
     cluster::{Breakers, Cluster as Settings},
+    hcm::HeaderKeyFormat,
     listener::{SocketOption, SocketOptionValue, SocketState},
 };
 use nuncio_http::{
@@ -241,10 +242,15 @@ fn http1_options(settings: &Settings) -> h1::ClientOptions {
         max_headers_count: settings.common.max_headers_count,
         allow_chunked_length: settings.http1.allow_chunked_length,
         enable_trailers: settings.http1.enable_trailers,
-        header_key_format: if settings.http1.proper_case {
-            h1::HeaderKeyFormat::ProperCase
-        } else {
-            h1::HeaderKeyFormat::LowerCase
+        header_key_format: match settings.http1.header_key_format {
+            HeaderKeyFormat::Lower => h1::HeaderKeyFormat::LowerCase,
+            HeaderKeyFormat::ProperCase => h1::HeaderKeyFormat::ProperCase,
+            HeaderKeyFormat::Preserve { reason_phrase, proper_case_for_others } => {
+                h1::HeaderKeyFormat::Preserve(h1::PreserveCase {
+                    forward_reason_phrase: reason_phrase,
+                    proper_case_for_others,
+                })
+            }
         },
         send_fully_qualified_url: settings.http1.send_fully_qualified_url,
         buffer_limit: settings.per_connection_buffer_limit,
@@ -267,8 +273,12 @@ fn http2_options(settings: &Settings) -> h2::ClientOptions {
     options.limits.max_consecutive_inbound_frames_with_empty_payload = http2.max_consecutive_empty_frames;
     options.limits.max_inbound_priority_frames_per_stream = http2.max_priority_frames_per_stream;
     options.limits.max_inbound_window_update_frames_per_data_frame_sent = http2.max_window_updates_per_data_frame;
-    options.keepalive =
-        http2.keepalive.map(|(interval, timeout)| h2::KeepaliveOptions { interval, timeout, jitter_percent: 15.0 });
+    options.keepalive = http2.keepalive.map(|keepalive| h2::KeepaliveOptions {
+        interval: keepalive.interval,
+        idle_interval: keepalive.idle_interval,
+        timeout: keepalive.timeout,
+        jitter_percent: keepalive.jitter_percent,
+    });
     options.buffer_limit = settings.per_connection_buffer_limit;
     options
 }

@@ -58,6 +58,7 @@ pub(crate) fn settings(endpoints: Vec<Endpoint>) -> Settings {
         common: CommonOptions {
             idle_timeout: Some(Duration::from_secs(3600)),
             max_connection_duration: None,
+            max_connection_duration_jitter: 0.0,
             max_headers_count: 100,
             max_response_headers: None,
             max_stream_duration: None,
@@ -68,7 +69,7 @@ pub(crate) fn settings(endpoints: Vec<Endpoint>) -> Settings {
             allow_absolute_url: true,
             accept_http_10: false,
             default_host_for_http_10: String::new(),
-            proper_case: false,
+            header_key_format: Default::default(),
             enable_trailers: false,
             allow_chunked_length: false,
             allow_custom_methods: false,

@@ -132,6 +132,8 @@ pub struct CommonOptions {
     pub idle_timeout: Option<Duration>,
     /// `max_connection_duration`
     pub max_connection_duration: Option<Duration>,
+    /// `max_connection_duration_jitter`: up to so many percent are added for each downstream connection.
+    pub max_connection_duration_jitter: f64,
     /// `max_headers_count` (100)
     pub max_headers_count: usize,
     /// `max_response_headers_kb` in bytes (upstream side)
@@ -164,8 +166,8 @@ pub struct Http1Options {
     pub accept_http_10: bool,
     /// `default_host_for_http_10`
     pub default_host_for_http_10: String,
-    /// `header_key_format.proper_case_words`
-    pub proper_case: bool,
+    /// `header_key_format`
+    pub header_key_format: HeaderKeyFormat,
     /// `enable_trailers`
     pub enable_trailers: bool,
     /// `allow_chunked_length`
@@ -176,6 +178,23 @@ pub struct Http1Options {
     pub stream_error_on_invalid_http_message: bool,
     /// `send_fully_qualified_url` (upstream)
     pub send_fully_qualified_url: bool,
+}
+
+/// `header_key_format`: how header names are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HeaderKeyFormat {
+    /// In lower case.
+    #[default]
+    Lower,
+    /// `proper_case_words`
+    ProperCase,
+    /// `stateful_formatter: envoy.http.stateful_header_formatters.preserve_case`
+    Preserve {
+        /// `forward_reason_phrase`
+        reason_phrase: bool,
+        /// `formatter_type_on_envoy_headers: PROPER_CASE`
+        proper_case_for_others: bool,
+    },
 }
 
 /// `Http2ProtocolOptions`.
@@ -203,8 +222,21 @@ pub struct Http2Options {
     pub max_window_updates_per_data_frame: u32,
     /// `override_stream_error_on_invalid_http_message`
     pub stream_error_on_invalid_http_message: bool,
-    /// `connection_keepalive`: interval, timeout.
-    pub keepalive: Option<(Duration, Duration)>,
+    /// `connection_keepalive`
+    pub keepalive: Option<Http2Keepalive>,
+}
+
+/// `KeepaliveSettings`: PINGs that find out whether the peer is still there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Http2Keepalive {
+    /// `interval` between an answer and the next PING.
+    pub interval: Option<Duration>,
+    /// `connection_idle_interval`: a PING before a new stream on an upstream connection that was silent so long.
+    pub idle_interval: Option<Duration>,
+    /// `timeout` of an answer.
+    pub timeout: Duration,
+    /// `interval_jitter` in percent (15).
+    pub jitter_percent: f64,
 }
 
 /// `server_header_transformation`.

@@ -168,25 +168,39 @@ fn trailers(buf: &mut BytesMut, limits: TrailerLimits) -> Result<Option<Headers>
         _ => {}
     }
     let window = buf.get(..buf.len().min(limits.bytes)).unwrap_or_default();
-    let mut slots = vec![EMPTY_HEADER; limits.count.min(window.len())];
     let mut lines = head::Lines::new();
-    let length = match httparse::parse_headers(window, &mut slots) {
-        Ok(Status::Complete((length, headers))) => {
-            head::note_lines(headers, window, &mut lines);
-            length
+    let block = if head::has_fold(window) {
+        let Some((unfolded, length)) = head::unfold(window, 1)? else {
+            return if buf.len() > limits.bytes { Err(details::HEADERS_TOO_LARGE) } else { Ok(None) };
+        };
+        locate(&unfolded, limits.count, &mut lines)?.ok_or(details::CODEC_ERROR)?;
+        buf.advance(length);
+        unfolded.freeze()
+    } else {
+        match locate(window, limits.count, &mut lines)? {
+            Some(length) => buf.split_to(length).freeze(),
+            None if buf.len() > limits.bytes => return Err(details::HEADERS_TOO_LARGE),
+            None => return Ok(None),
         }
-        Ok(Status::Partial) if buf.len() > limits.bytes => return Err(details::HEADERS_TOO_LARGE),
-        Ok(Status::Partial) => return Ok(None),
-        Err(httparse::Error::TooManyHeaders) if limits.count <= window.len() => {
-            return Err(details::TOO_MANY_HEADERS);
-        }
-        Err(httparse::Error::HeaderValue) => return Err(details::INVALID_CHARACTERS),
-        Err(_) => return Err(details::CODEC_ERROR),
     };
-    let block = buf.split_to(length).freeze();
     let mut trailers = head::plain_headers(&block, &lines)?;
     trailers.retain(|name, _| !belongs_to_heads(name));
     Ok(Some(trailers))
+}
+
+/// Finds the trailer lines; their length with the empty line, or `None` when more bytes are needed.
+fn locate(window: &[u8], count: usize, lines: &mut head::Lines) -> Result<Option<usize>, ProtocolError> {
+    let mut slots = vec![EMPTY_HEADER; count.min(window.len())];
+    match httparse::parse_headers(window, &mut slots) {
+        Ok(Status::Complete((length, headers))) => {
+            head::note_lines(headers, window, lines);
+            Ok(Some(length))
+        }
+        Ok(Status::Partial) => Ok(None),
+        Err(httparse::Error::TooManyHeaders) if count <= window.len() => Err(details::TOO_MANY_HEADERS),
+        Err(httparse::Error::HeaderValue) => Err(details::INVALID_CHARACTERS),
+        Err(_) => Err(details::CODEC_ERROR),
+    }
 }
 
 /// Fields that frame or route a message have no meaning after it (RFC 9110 section 6.5.1).

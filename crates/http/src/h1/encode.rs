@@ -7,7 +7,7 @@
 
 use bytes::BytesMut;
 use http::{HeaderName, Method, StatusCode, header};
-use nuncio_api::{Headers, RequestHead, ResponseHead, Text, names};
+use nuncio_api::{Headers, RequestHead, ResponseHead, Spelling, Text, names};
 
 use super::details;
 use super::head::content_length;
@@ -57,24 +57,25 @@ pub(super) fn response_head(
     context: &ResponseContext,
 ) -> OutgoingBody {
     out.reserve(head.headers.byte_size() + head.headers.len() * 4 + 128);
-    status_line(out, head.status, context.http_10);
+    let format = Format::of(&head.headers, context.format);
+    status_line(out, head.status, context.http_10, format);
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        return switching(out, head, context);
+        return switching(out, head, context, format);
     }
     let body = response_body(head, end, context);
     let length = match body {
         OutgoingBody::Length(length) => Some(length),
         _ => None,
     };
-    headers(out, &head.headers, length, context.format);
+    headers(out, &head.headers, length, format);
     if body == OutgoingBody::UntilClose || (context.close && body != OutgoingBody::Tunnel) {
-        line(out, &header::CONNECTION, b"close", context.format);
+        line(out, &header::CONNECTION, b"close", format);
     } else if context.http_10 && body != OutgoingBody::Tunnel {
-        line(out, &header::CONNECTION, b"keep-alive", context.format);
+        line(out, &header::CONNECTION, b"keep-alive", format);
     }
     match body {
-        OutgoingBody::Done => line(out, &header::CONTENT_LENGTH, b"0", context.format),
-        OutgoingBody::Chunked => line(out, &header::TRANSFER_ENCODING, b"chunked", context.format),
+        OutgoingBody::Done => line(out, &header::CONTENT_LENGTH, b"0", format),
+        OutgoingBody::Chunked => line(out, &header::TRANSFER_ENCODING, b"chunked", format),
         _ => {}
     }
     out.extend_from_slice(b"\r\n");
@@ -107,29 +108,33 @@ fn response_body(head: &ResponseHead, end: bool, context: &ResponseContext) -> O
 }
 
 /// 101: the upgrade headers are the message.
-fn switching(out: &mut BytesMut, head: &ResponseHead, context: &ResponseContext) -> OutgoingBody {
-    line(out, &header::CONNECTION, b"upgrade", context.format);
+fn switching(out: &mut BytesMut, head: &ResponseHead, context: &ResponseContext, format: Format<'_>) -> OutgoingBody {
+    line(out, &header::CONNECTION, b"upgrade", format);
     let token = head.headers.get(&header::UPGRADE).map(|v| v.as_bytes());
     if let Some(token) = token.or(context.upgrade.as_ref().map(Text::as_bytes)) {
-        line(out, &header::UPGRADE, token, context.format);
+        line(out, &header::UPGRADE, token, format);
     }
-    headers(out, &head.headers, None, context.format);
+    headers(out, &head.headers, None, format);
     out.extend_from_slice(b"\r\n");
     OutgoingBody::Tunnel
 }
 
 /// Writes a 1xx response.
 pub(super) fn informational(out: &mut BytesMut, status: StatusCode, fields: &Headers, format: HeaderKeyFormat) {
-    status_line(out, status, false);
+    let format = Format::of(fields, format);
+    status_line(out, status, false, format);
     headers(out, fields, None, format);
     out.extend_from_slice(b"\r\n");
 }
 
-fn status_line(out: &mut BytesMut, status: StatusCode, http_10: bool) {
+fn status_line(out: &mut BytesMut, status: StatusCode, http_10: bool, format: Format<'_>) {
     out.extend_from_slice(if http_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
     out.extend_from_slice(status.as_str().as_bytes());
     out.extend_from_slice(b" ");
-    out.extend_from_slice(reason(status).as_bytes());
+    match format {
+        Format::Remembered(Spelling { reason: Some(reason), .. }) => out.extend_from_slice(reason),
+        _ => out.extend_from_slice(reason(status).as_bytes()),
+    }
     out.extend_from_slice(b"\r\n");
 }
 
@@ -155,6 +160,7 @@ pub(super) fn request_head(
         return Err(details::of_upstream(details::INVALID_URL));
     }
     out.reserve(head.headers.byte_size() + head.headers.len() * 4 + head.path.len() + head.authority.len() + 128);
+    let format = Format::of(&head.headers, format);
     let upgrade = head.upgrade.as_ref();
     request_line(out, head, absolute_form);
     line(out, &header::HOST, head.authority.as_bytes(), format);
@@ -225,7 +231,7 @@ fn declared_length(headers: &Headers, empty: bool) -> Option<u64> {
 }
 
 /// Writes the end-to-end headers. `length` says whether content-length is one of them.
-fn headers(out: &mut BytesMut, headers: &Headers, length: Option<u64>, format: HeaderKeyFormat) {
+fn headers(out: &mut BytesMut, headers: &Headers, length: Option<u64>, format: Format<'_>) {
     for (name, value) in headers {
         if is_hop_by_hop(name) || (*name == header::CONTENT_LENGTH && length.is_none()) {
             continue;
@@ -241,10 +247,35 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
         || *name == header::HOST
 }
 
-fn line(out: &mut BytesMut, name: &HeaderName, value: &[u8], format: HeaderKeyFormat) {
+/// How the names of one message are written.
+#[derive(Clone, Copy, Debug)]
+enum Format<'a> {
+    Lower,
+    Proper,
+    /// As they came, whatever this connection would do by itself.
+    Remembered(&'a Spelling),
+}
+
+impl<'a> Format<'a> {
+    fn of(headers: &'a Headers, format: HeaderKeyFormat) -> Self {
+        match (headers.spelling(), format) {
+            (Some(spelling), _) => Self::Remembered(spelling),
+            (None, HeaderKeyFormat::ProperCase) => Self::Proper,
+            (None, HeaderKeyFormat::LowerCase | HeaderKeyFormat::Preserve(_)) => Self::Lower,
+        }
+    }
+}
+
+fn line(out: &mut BytesMut, name: &HeaderName, value: &[u8], format: Format<'_>) {
+    let name = name.as_str();
     match format {
-        HeaderKeyFormat::LowerCase => out.extend_from_slice(name.as_str().as_bytes()),
-        HeaderKeyFormat::ProperCase => proper_case(out, name.as_str().as_bytes()),
+        Format::Lower => out.extend_from_slice(name.as_bytes()),
+        Format::Proper => proper_case(out, name.as_bytes()),
+        Format::Remembered(spelling) => match spelling.of(name) {
+            Some(known) => out.extend_from_slice(known),
+            None if spelling.proper_case_for_others => proper_case(out, name.as_bytes()),
+            None => out.extend_from_slice(name.as_bytes()),
+        },
     }
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
@@ -282,7 +313,7 @@ pub(super) fn chunk_size(out: &mut BytesMut, size: usize) {
 pub(super) fn last_chunk(out: &mut BytesMut, trailers: Option<&Headers>, format: HeaderKeyFormat) {
     out.extend_from_slice(b"0\r\n");
     if let Some(trailers) = trailers {
-        headers(out, trailers, None, format);
+        headers(out, trailers, None, Format::of(trailers, format));
     }
     out.extend_from_slice(b"\r\n");
 }

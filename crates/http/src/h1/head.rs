@@ -9,12 +9,12 @@
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, header};
 use httparse::{Header, Status};
-use nuncio_api::{Headers, Text, names};
+use nuncio_api::{Headers, Spelling, Text, names};
 use smallvec::SmallVec;
 
 use super::details;
 use super::names_cache::{self, Names};
-use super::options::UnderscoresAction;
+use super::options::{PreserveCase, UnderscoresAction};
 use crate::error::ProtocolError;
 
 /// Entries that a head parses into without an allocation; `max_headers_count` beyond it takes one.
@@ -134,13 +134,15 @@ fn has_control(window: &[u8]) -> bool {
         && head.iter().any(|b| b.is_ascii_control() && !matches!(b, b'\t' | b'\r' | b'\n'))
 }
 
-fn has_fold(bytes: &[u8]) -> bool {
+/// True when a line begins with white space.
+pub(super) fn has_fold(bytes: &[u8]) -> bool {
     memchr::memchr_iter(b'\n', bytes).any(|at| matches!(bytes.get(at + 1), Some(b' ' | b'\t')))
 }
 
 /// Joins folded header lines (RFC 9112 section 5.2); the white space between them stays. `None` until the whole head
-/// is there; the second value is the length of the head as received.
-pub(super) fn unfold(window: &[u8]) -> Result<Option<(BytesMut, usize)>, ProtocolError> {
+/// is there; the second value is the length of the head as received. The first `whole` lines cannot be
+/// continued: a start line, and the first field line, before which there is none.
+pub(super) fn unfold(window: &[u8], whole: usize) -> Result<Option<(BytesMut, usize)>, ProtocolError> {
     let Some(end) = end_of_head(window) else {
         return Ok(None);
     };
@@ -151,8 +153,7 @@ pub(super) fn unfold(window: &[u8]) -> Result<Option<(BytesMut, usize)>, Protoco
             out.extend_from_slice(line);
             continue;
         }
-        // A start line cannot be continued, nor can a head begin with a continuation.
-        if number < 2 {
+        if number < whole {
             return Err(details::CODEC_ERROR);
         }
         while matches!(out.last(), Some(b'\r' | b'\n')) {
@@ -235,6 +236,16 @@ fn fields_with(
         fields.drop_nominated(true)?;
     }
     Ok(fields)
+}
+
+/// The names of all lines as they are spelt.
+pub(super) fn spelling(head: &Bytes, lines: &Lines, settings: PreserveCase) -> Spelling {
+    let mut spelling = Spelling::with_capacity(lines.len());
+    spelling.proper_case_for_others = settings.proper_case_for_others;
+    for (name, _) in lines {
+        spelling.note(name.slice(head));
+    }
+    spelling
 }
 
 /// Header lines as they are, with no meaning given to any (trailers).
@@ -330,13 +341,10 @@ impl Fields {
         }
     }
 
-    /// The first token of Upgrade, when Connection asks for it.
+    /// The first token of Upgrade, possibly empty, when Connection asks for it.
     pub(super) fn upgrade_token(&self) -> Option<Text> {
         let value = self.upgrade.as_ref().filter(|_| self.connection.upgrade)?;
         let token = value.split(|b| *b == b',').next()?.trim_ascii();
-        if token.is_empty() {
-            return None;
-        }
         Text::from_utf8(value.slice_ref(token)).ok()
     }
 }

@@ -14,6 +14,28 @@ pub enum HeaderKeyFormat {
     LowerCase,
     /// First letter and every letter after a non-alphanumeric in upper case (`proper_case_words`).
     ProperCase,
+    /// Names of what arrives are remembered as they come, for whoever writes the message on
+    /// (`preserve_case`). What has no memory goes in lower case.
+    Preserve(PreserveCase),
+}
+
+/// `envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PreserveCase {
+    /// `forward_reason_phrase`
+    pub forward_reason_phrase: bool,
+    /// `formatter_type_on_envoy_headers: PROPER_CASE`: for names that did not come with the message.
+    pub proper_case_for_others: bool,
+}
+
+impl HeaderKeyFormat {
+    /// What is to be remembered of a message that arrives.
+    pub(super) fn remembered(self) -> Option<PreserveCase> {
+        match self {
+            Self::Preserve(preserve) => Some(preserve),
+            Self::LowerCase | Self::ProperCase => None,
+        }
+    }
 }
 
 /// What happens to a request header whose name has an underscore
@@ -52,7 +74,7 @@ pub struct ServerOptions {
     pub allow_custom_methods: bool,
     /// `enable_trailers`: trailers are passed on, both ways; else dropped.
     pub enable_trailers: bool,
-    /// `header_key_format` of responses.
+    /// `header_key_format`: of responses, or what is remembered of requests.
     pub header_key_format: HeaderKeyFormat,
     /// `per_connection_buffer_limit_bytes`: above this much queued, sending is held back.
     pub buffer_limit: usize,
@@ -92,7 +114,7 @@ pub struct ClientOptions {
     pub allow_chunked_length: bool,
     /// `enable_trailers`.
     pub enable_trailers: bool,
-    /// `header_key_format` of requests.
+    /// `header_key_format`: of requests, or what is remembered of responses.
     pub header_key_format: HeaderKeyFormat,
     /// `send_fully_qualified_url`: the absolute form in the request line.
     pub send_fully_qualified_url: bool,

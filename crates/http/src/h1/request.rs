@@ -79,7 +79,7 @@ fn attempt(window: &[u8], options: &ServerOptions, lines: &mut Lines) -> Result<
             Attempt::Complete(line, length) => Attempt::Complete((line, None), length),
         });
     }
-    let Some((unfolded, length)) = head::unfold(window)? else {
+    let Some((unfolded, length)) = head::unfold(window, 2)? else {
         return Ok(Attempt::Partial);
     };
     match with_slots(&unfolded, options.max_headers_count, lines)? {
@@ -157,6 +157,9 @@ fn assemble(
     let Target { scheme, authority, path } =
         target::target(&method, line.target.slice(head), options.allow_absolute_url)?;
     let mut fields = head::fields(head, lines, Some(options.underscores))?;
+    if let Some(settings) = options.header_key_format.remembered() {
+        fields.headers.set_spelling(head::spelling(head, lines, settings));
+    }
     let host = fields.host.take().map(target::host).transpose()?;
     let http_10 = line.minor_version == 0;
     if http_10 && !options.accept_http_10 {
@@ -211,9 +214,10 @@ fn framing(
         return Ok(None);
     }
     // A request with a body is served as what it is: where the body ends and the new protocol
-    // begins must not be a matter of opinion. h2c is not offered.
+    // begins must not be a matter of opinion. h2c is not offered. An upgrade to nothing is one too,
+    // which nobody can grant.
     let has_body = fields.coding != Coding::None || fields.content_length.is_some_and(|n| n > 0);
-    let upgrade = fields.upgrade_token().filter(|token| !http_10 && !has_body && !is_h2c(token));
+    let upgrade = fields.upgrade_token().filter(|token| !http_10 && (!has_body || token.is_empty()) && !is_h2c(token));
     if upgrade.is_some() {
         fields.headers.remove(&header::CONTENT_LENGTH);
     }

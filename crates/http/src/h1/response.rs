@@ -11,7 +11,7 @@ use httparse::{Header, Status};
 use nuncio_api::{Protocol, ResponseHead};
 
 use super::details;
-use super::head::{self, Attempt, Coding, Fields, INLINE_HEADERS, Lines};
+use super::head::{self, Attempt, Coding, Fields, INLINE_HEADERS, Lines, Span};
 use super::options::ClientOptions;
 use crate::error::ProtocolError;
 
@@ -86,13 +86,19 @@ fn parse(buf: &mut BytesMut, asked: Asked, options: &ClientOptions) -> Result<Op
         Attempt::Partial if buf.len() > limit => return Err(details::HEADERS_TOO_LARGE),
         Attempt::Partial => return Ok(None),
     };
-    let fields = head::fields(&head, &lines, None)?;
+    let mut fields = head::fields(&head, &lines, None)?;
+    if let Some(settings) = options.header_key_format.remembered() {
+        let mut spelling = head::spelling(&head, &lines, settings);
+        spelling.reason = Some(line.reason.slice(&head)).filter(|r| settings.forward_reason_phrase && !r.is_empty());
+        fields.headers.set_spelling(spelling);
+    }
     assemble(&line, fields, asked, options).map(|response| Some(ParsedResponse { head_bytes, ..response }))
 }
 
 struct StatusLine {
     code: u16,
     minor_version: u8,
+    reason: Span,
 }
 
 /// The start line, and the head where it had to be unfolded.
@@ -108,7 +114,7 @@ fn attempt(window: &[u8], options: &ClientOptions, lines: &mut Lines) -> Result<
             Attempt::Complete(line, length) => Attempt::Complete((line, None), length),
         });
     }
-    let Some((unfolded, length)) = head::unfold(window)? else {
+    let Some((unfolded, length)) = head::unfold(window, 2)? else {
         return Ok(Attempt::Partial);
     };
     match with_slots(&unfolded, options.max_headers_count, lines)? {
@@ -143,7 +149,11 @@ fn locate<'b>(
     let Status::Complete(length) = status else {
         return Ok(Some(Attempt::Partial));
     };
-    let line = StatusLine { code: response.code.unwrap_or(0), minor_version: response.version.unwrap_or(0) };
+    let line = StatusLine {
+        code: response.code.unwrap_or(0),
+        minor_version: response.version.unwrap_or(0),
+        reason: Span::of(response.reason.unwrap_or_default().as_bytes(), window),
+    };
     head::note_lines(response.headers, window, lines);
     Ok(Some(Attempt::Complete(line, length)))
 }

@@ -7,6 +7,7 @@ mod encoding;
 mod requests;
 mod responses;
 mod server;
+mod spelling;
 mod splits;
 
 use std::{future::poll_fn, sync::Arc};

@@ -247,6 +247,9 @@ impl ClientDriver {
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<(), StreamError>>> {
         let Some(connection) = &mut self.connection else { return Poll::Ready(Some(Ok(()))) };
         let Link { role, wire, counters, .. } = &*self.link;
+        if let Some(keepalive) = &mut self.keepalive {
+            keepalive.streams_opened(self.state.opened.get());
+        }
         if self.keepalive.as_mut().is_some_and(|keepalive| keepalive.poll_dead(cx).is_ready()) {
             bump(&counters.keepalive_timeout);
             return Poll::Ready(Some(Err(StreamError::Connection(io::ErrorKind::TimedOut.into()))));
@@ -260,6 +263,11 @@ impl ClientDriver {
                 (None, Ok(())) => Ok(()),
                 (None, Err(error)) => failure::of_connection(*role, error).map_or(Ok(()), Err),
             }));
+        }
+        if wire.take_heard()
+            && let Some(keepalive) = &mut self.keepalive
+        {
+            keepalive.peer_spoke();
         }
         if wire.peer_is_going_away() && !self.state.draining.replace(true) {
             self.state.wake_all();

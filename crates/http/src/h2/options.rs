@@ -121,7 +121,9 @@ impl HeaderLimits {
 #[derive(Clone, Copy, Debug)]
 pub struct KeepaliveOptions {
     /// Time between an answer and the next PING.
-    pub interval: Duration,
+    pub interval: Option<Duration>,
+    /// A PING goes out with a new stream when the peer has been silent so long (upstream only).
+    pub idle_interval: Option<Duration>,
     /// How long an answer may take before the connection is closed.
     pub timeout: Duration,
     /// `interval_jitter`: up to so many percent are added to each interval.

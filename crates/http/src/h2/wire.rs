@@ -38,6 +38,7 @@ pub(super) struct Wire {
     flood: Cell<Option<Flood>>,
     broken: Cell<bool>,
     blocked: Cell<bool>,
+    heard: Cell<bool>,
     queued: Cell<usize>,
     limit: usize,
     waiters: RefCell<Vec<Waker>>,
@@ -69,6 +70,7 @@ impl Wire {
             flood: Cell::new(None),
             broken: Cell::new(false),
             blocked: Cell::new(false),
+            heard: Cell::new(false),
             queued: Cell::new(0),
             limit: limit.max(1),
             waiters: RefCell::default(),
@@ -120,6 +122,11 @@ impl Wire {
                 _ => return Poll::Ready(()),
             }
         }
+    }
+
+    /// Whether the peer sent anything since the last call.
+    pub(super) fn take_heard(&self) -> bool {
+        self.heard.take()
     }
 
     /// The limit that was passed, if one was.
@@ -352,6 +359,7 @@ impl AsyncRead for GatherIo {
         self.0.check(Ok(()))?;
         let result = self.0.inner.borrow_mut().poll_read(cx, buf);
         let metered = ready!(result)?;
+        self.0.heard.set(true);
         Poll::Ready(self.0.check(metered))
     }
 }

@@ -19,7 +19,7 @@ use http::HeaderValue;
 use nuncio_api::Text;
 use nuncio_config::model::{
     HttpConnectionManager,
-    hcm::{RouteSource, Underscores},
+    hcm::{HeaderKeyFormat, RouteSource, Underscores},
 };
 use nuncio_http::{h1 as codec1, h2 as codec2};
 use nuncio_stats::{
@@ -92,10 +92,15 @@ fn http1_options(settings: &HttpConnectionManager, buffer_limit: usize) -> codec
         allow_chunked_length: settings.http1.allow_chunked_length,
         allow_custom_methods: settings.http1.allow_custom_methods,
         enable_trailers: settings.http1.enable_trailers,
-        header_key_format: if settings.http1.proper_case {
-            codec1::HeaderKeyFormat::ProperCase
-        } else {
-            codec1::HeaderKeyFormat::LowerCase
+        header_key_format: match settings.http1.header_key_format {
+            HeaderKeyFormat::Lower => codec1::HeaderKeyFormat::LowerCase,
+            HeaderKeyFormat::ProperCase => codec1::HeaderKeyFormat::ProperCase,
+            HeaderKeyFormat::Preserve { reason_phrase, proper_case_for_others } => {
+                codec1::HeaderKeyFormat::Preserve(codec1::PreserveCase {
+                    forward_reason_phrase: reason_phrase,
+                    proper_case_for_others,
+                })
+            }
         },
         buffer_limit,
         // A client that closes its side has gone, as in Envoy: what it asked for is not worth finishing.
@@ -128,7 +133,11 @@ fn http2_options(settings: &HttpConnectionManager, buffer_limit: usize) -> codec
     options.limits.max_consecutive_inbound_frames_with_empty_payload = http2.max_consecutive_empty_frames;
     options.limits.max_inbound_priority_frames_per_stream = http2.max_priority_frames_per_stream;
     options.limits.max_inbound_window_update_frames_per_data_frame_sent = http2.max_window_updates_per_data_frame;
-    options.keepalive =
-        http2.keepalive.map(|(interval, timeout)| codec2::KeepaliveOptions { interval, timeout, jitter_percent: 15.0 });
+    options.keepalive = http2.keepalive.map(|keepalive| codec2::KeepaliveOptions {
+        interval: keepalive.interval,
+        idle_interval: None,
+        timeout: keepalive.timeout,
+        jitter_percent: keepalive.jitter_percent,
+    });
     options
 }

@@ -46,9 +46,9 @@ fn outcome(status: u16, message: &[u8]) -> Headers {
 /// The trailers-only response.
 pub(super) fn response(reply: &LocalReply) -> ResponseHead {
     let limited = reply.flag == Some(ResponseFlag::RateLimited);
-    let mut headers = outcome(status_of(reply.status, limited), &reply.body);
-    if let Some((name, value)) = &reply.header {
-        headers.append(name.clone(), value.clone());
+    let mut headers: Headers = reply.header.iter().cloned().collect();
+    for (name, value) in outcome(status_of(reply.status, limited), &reply.body) {
+        headers.append(name, value);
     }
     ResponseHead { headers, ..ResponseHead::new(StatusCode::OK) }
 }

@@ -30,6 +30,8 @@ pub enum Failure {
     AbsolutePath,
     /// The path has a fragment or cannot be normalised.
     PathNormalization,
+    /// A QUERY that does not say what its content is.
+    QueryWithoutContentType,
     /// An upgrade (or CONNECT) that no route enables.
     UpgradeFailed,
     /// No virtual host or no route matched.
@@ -126,6 +128,7 @@ impl Failure {
             Self::MissingHost => closing(plain(400, "", None, "missing_host_header")),
             Self::AbsolutePath => plain(404, "", None, "absolute_path_rejected"),
             Self::PathNormalization => closing(plain(400, "", None, "path_normalization_failed")),
+            Self::QueryWithoutContentType => closing(plain(400, "", None, "query_missing_content_type")),
             Self::UpgradeFailed => closing(plain(403, "", None, "upgrade_failed")),
             Self::NoRoute => plain(404, "", Some(F::NoRouteFound), "route_not_found"),
             Self::NoCluster(status) => {
@@ -208,6 +211,7 @@ impl Failure {
             | Self::MissingHost
             | Self::AbsolutePath
             | Self::PathNormalization
+            | Self::QueryWithoutContentType
             | Self::UpgradeFailed
             | Self::NoRoute
             | Self::NoCluster(_)
@@ -259,11 +263,11 @@ impl LocalReply {
             return (grpc::response(&self), Bytes::new());
         }
         let mut headers = Headers::with_capacity(6);
+        headers.extend_one(self.header);
         if !self.body.is_empty() {
             headers.append(header::CONTENT_LENGTH, HeaderValue::from(self.body.len()));
             headers.append(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         }
-        headers.extend_one(self.header);
         let body = if *method == Method::HEAD { Bytes::new() } else { self.body };
         (ResponseHead { status: self.status, headers, ..ResponseHead::new(StatusCode::OK) }, body)
     }

@@ -186,6 +186,7 @@ impl Stream {
             Failure::MissingHost
             | Failure::AbsolutePath
             | Failure::PathNormalization
+            | Failure::QueryWithoutContentType
             | Failure::UpgradeFailed
             | Failure::NoRoute
             | Failure::NoCluster(_)

@@ -11,7 +11,7 @@ use envoy_types::pb::envoy::{
 };
 
 use super::{
-    Context, endpoint, extension, listener, protocol,
+    Context, endpoint, extension, listener,
     socket::{self, Names},
     value::{number, percent, size},
 };
@@ -23,6 +23,8 @@ use crate::model::{
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The key of `typed_extension_protocol_options` that means HTTP.
+const OPTIONS_KEY: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 const DNS_CLUSTER: &str = "envoy.extensions.clusters.dns.v3.DnsCluster";
 
@@ -184,6 +186,7 @@ fn protocols(cx: &mut Context<'_>, path: &Path<'_>, message: &mut pb::Cluster) -
         let path = path.key("typed_extension_protocol_options", &key);
         if extension::type_name(&any) == OPTIONS {
             options = cx.decode(&path, &any.value);
+            known_options(cx, &path, &key);
         } else {
             cx.unknown_extension(&path, "protocol options", &key, Some(&any), &[OPTIONS]);
         }
@@ -191,6 +194,7 @@ fn protocols(cx: &mut Context<'_>, path: &Path<'_>, message: &mut pb::Cluster) -
     if let Some(options) = options {
         return typed_protocols(cx, &path.key("typed_extension_protocol_options", OPTIONS), options);
     }
+    let http1 = message.http_protocol_options.take().unwrap_or_default();
     let http2 = message.http2_protocol_options.take();
     let use_downstream = message.protocol_selection() == pb::cluster::ClusterProtocolSelection::UseDownstreamProtocol;
     let common = message.common_http_protocol_options.take().unwrap_or_default();
@@ -204,8 +208,16 @@ fn protocols(cx: &mut Context<'_>, path: &Path<'_>, message: &mut pb::Cluster) -
             (false, false) => UpstreamProtocol::Http1,
         },
         common,
-        http1: protocol::http1_options(message.http_protocol_options.take().unwrap_or_default(), false),
+        http1: cx.http1_options(&path.field("http_protocol_options"), http1, false),
         http2: cx.http2_options(&path.field("http2_protocol_options"), http2.unwrap_or_default(), false),
+    }
+}
+
+/// Envoy looks up whose options they are by the key alone, whatever their type.
+fn known_options(cx: &mut Context<'_>, path: &Path<'_>, key: &str) {
+    if key != OPTIONS_KEY {
+        let text = format!("there is no extension `{key}` that could have options");
+        cx.report.error_with(path, "unknown-extension", text, format!("the key is `{OPTIONS_KEY}`"));
     }
 }
 
@@ -234,7 +246,7 @@ fn typed_protocols(cx: &mut Context<'_>, path: &Path<'_>, message: HttpProtocolO
     Protocols {
         protocol,
         common: cx.common_options(&path.field("common_http_protocol_options"), common),
-        http1: protocol::http1_options(http1.unwrap_or_default(), false),
+        http1: cx.http1_options(&path.field(at).field("http_protocol_options"), http1.unwrap_or_default(), false),
         http2: cx.http2_options(&path.field(at).field("http2_protocol_options"), http2.unwrap_or_default(), false),
     }
 }

@@ -14,7 +14,7 @@ use envoy_types::pb::{
 };
 
 use super::{
-    Context, extension, protocol, route,
+    Context, extension, route,
     value::{flag, size},
 };
 use crate::model::{
@@ -132,7 +132,7 @@ fn protocols(
     let http2 = message.http2_protocol_options.take().unwrap_or_default();
     Protocols {
         common: cx.common_options(&path.field("common_http_protocol_options"), common),
-        http1: protocol::http1_options(http1, invalid_is_stream_error),
+        http1: cx.http1_options(&path.field("http_protocol_options"), http1, invalid_is_stream_error),
         http2: cx.http2_options(&path.field("http2_protocol_options"), http2, invalid_is_stream_error),
     }
 }

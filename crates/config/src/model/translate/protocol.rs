@@ -2,18 +2,30 @@
 
 use std::time::Duration;
 
-use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::{
+    config::core::v3::{
+        self as core,
+        http1_protocol_options::{HeaderKeyFormat as WireKeyFormat, header_key_format::HeaderFormat},
+    },
+    extensions::http::header_formatters::preserve_case::v3::{
+        PreserveCaseFormatterConfig, preserve_case_formatter_config::FormatterTypeOnEnvoyHeaders as OnEnvoyHeaders,
+    },
+};
 
 use super::{
-    Context,
+    Context, extension,
     value::{flag, number, size, usize_of},
 };
 use crate::model::{
-    hcm::{CommonOptions, Http1Options, Http2Options, Underscores},
+    hcm::{CommonOptions, HeaderKeyFormat, Http1Options, Http2Keepalive, Http2Options, Underscores},
     report::Path,
 };
 
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+const PRESERVE_CASE: &str = "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig";
+
+/// `interval_jitter`
+const PING_JITTER: f64 = 15.0;
 
 impl Context<'_> {
     /// `common_http_protocol_options`.
@@ -23,6 +35,7 @@ impl Context<'_> {
             idle_timeout: self.timeout_or(&path.field("idle_timeout"), message.idle_timeout, IDLE_TIMEOUT),
             max_connection_duration: self
                 .timeout(&path.field("max_connection_duration"), message.max_connection_duration),
+            max_connection_duration_jitter: message.max_connection_duration_jitter.map_or(0.0, |p| p.value),
             max_headers_count: size(message.max_headers_count, 100),
             max_response_headers: message.max_response_headers_kb.map(|kb| usize_of(kb.value).saturating_mul(1024)),
             max_stream_duration: self.timeout(&path.field("max_stream_duration"), message.max_stream_duration),
@@ -35,12 +48,17 @@ impl Context<'_> {
         }
     }
 
-    /// `connection_keepalive`, when it has an interval.
-    fn keepalive(&mut self, path: &Path<'_>, message: Option<core::KeepaliveSettings>) -> Option<(Duration, Duration)> {
+    /// `connection_keepalive`, when it has an interval of either kind.
+    fn keepalive(&mut self, path: &Path<'_>, message: Option<core::KeepaliveSettings>) -> Option<Http2Keepalive> {
         let message = message?;
-        let interval = self.duration(&path.field("interval"), message.interval);
         let timeout = self.duration(&path.field("timeout"), message.timeout);
-        Some((interval?, timeout?))
+        let keepalive = Http2Keepalive {
+            interval: self.timeout(&path.field("interval"), message.interval),
+            idle_interval: self.timeout(&path.field("connection_idle_interval"), message.connection_idle_interval),
+            timeout: timeout?,
+            jitter_percent: message.interval_jitter.map_or(PING_JITTER, |percent| percent.value),
+        };
+        (keepalive.interval.is_some() || keepalive.idle_interval.is_some()).then_some(keepalive)
     }
 
     /// `http2_protocol_options`; `inherited` is what the manager says about invalid messages.
@@ -88,20 +106,46 @@ impl Context<'_> {
     }
 }
 
-/// `http_protocol_options`; `inherited` is what the manager says about invalid messages.
-pub(super) fn http1_options(message: core::Http1ProtocolOptions, inherited: bool) -> Http1Options {
-    use core::http1_protocol_options::header_key_format::HeaderFormat;
-    let key_format = message.header_key_format.and_then(|format| format.header_format);
-    Http1Options {
-        allow_absolute_url: flag(message.allow_absolute_url, true),
-        accept_http_10: message.accept_http_10,
-        default_host_for_http_10: message.default_host_for_http_10,
-        proper_case: matches!(key_format, Some(HeaderFormat::ProperCaseWords(_))),
-        enable_trailers: message.enable_trailers,
-        allow_chunked_length: message.allow_chunked_length,
-        allow_custom_methods: message.allow_custom_methods,
-        stream_error_on_invalid_http_message: flag(message.override_stream_error_on_invalid_http_message, inherited),
-        send_fully_qualified_url: message.send_fully_qualified_url,
+impl Context<'_> {
+    /// `http_protocol_options`; `inherited` is what the manager says about invalid messages.
+    pub(super) fn http1_options(
+        &mut self,
+        path: &Path<'_>,
+        message: core::Http1ProtocolOptions,
+        inherited: bool,
+    ) -> Http1Options {
+        let invalid = message.override_stream_error_on_invalid_http_message;
+        Http1Options {
+            allow_absolute_url: flag(message.allow_absolute_url, true),
+            accept_http_10: message.accept_http_10,
+            default_host_for_http_10: message.default_host_for_http_10,
+            header_key_format: self.header_key_format(&path.field("header_key_format"), message.header_key_format),
+            enable_trailers: message.enable_trailers,
+            allow_chunked_length: message.allow_chunked_length,
+            allow_custom_methods: message.allow_custom_methods,
+            stream_error_on_invalid_http_message: flag(invalid, inherited),
+            send_fully_qualified_url: message.send_fully_qualified_url,
+        }
+    }
+
+    fn header_key_format(&mut self, path: &Path<'_>, message: Option<WireKeyFormat>) -> HeaderKeyFormat {
+        let path = path.field("stateful_formatter");
+        let typed = match message.and_then(|format| format.header_format) {
+            None => return HeaderKeyFormat::Lower,
+            Some(HeaderFormat::ProperCaseWords(_)) => return HeaderKeyFormat::ProperCase,
+            Some(HeaderFormat::StatefulFormatter(typed)) => typed,
+        };
+        let Some(any) = typed.typed_config.as_ref().filter(|any| extension::type_name(any) == PRESERVE_CASE) else {
+            let built = &["envoy.http.stateful_header_formatters.preserve_case"];
+            self.unknown_extension(&path, "header formatter", &typed.name, typed.typed_config.as_ref(), built);
+            return HeaderKeyFormat::Lower;
+        };
+        let config: PreserveCaseFormatterConfig =
+            self.decode(&path.field("typed_config"), &any.value).unwrap_or_default();
+        HeaderKeyFormat::Preserve {
+            reason_phrase: config.forward_reason_phrase,
+            proper_case_for_others: config.formatter_type_on_envoy_headers() == OnEnvoyHeaders::ProperCase,
+        }
     }
 }
 

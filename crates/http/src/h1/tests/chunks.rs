@@ -37,6 +37,9 @@ fn chunks_are_joined() {
     assert_eq!(chunked("3;a=b;c=\"d\"\r\nabc\r\n00A  \r\n0123456789\r\n000\r\n\r\n"), whole("abc0123456789", &[], ""));
     assert_eq!(chunked("1\r\na\r\n0\r\nX-T: v\r\nHost: z\r\nContent-Length: 4\r\n\r\n"), whole("a", &["x-t: v"], ""));
     assert_eq!(chunked("1\r\na\r\n0\r\nHost: z\r\n\r\nrest"), whole("a", &[], "rest"));
+    assert_eq!(chunked("1\r\na\r\n0\r\nx: v\r\n\t w\r\ny: 1\r\n\r\nrest"), whole("a", &["x: v\t w", "y: 1"], "rest"));
+    assert_eq!(chunked("0\r\nx: v\r\n w\r\n"), Ok(None));
+    assert_eq!(chunked("0\r\n x: v\r\n\r\n"), Err("http1.codec_error"));
     for cut in
         ["", "3", "3\r", "3\r\n", "3\r\nab", "3\r\nabc", "3\r\nabc\r", "3\r\nabc\r\n0\r\n", "0\r\n\r", "0\r\nx: 1\r\n"]
     {

@@ -316,6 +316,10 @@ fn an_upgrade_needs_both_headers_http_11_and_no_body() {
     assert!(!r.head.headers.contains(&http::header::CONTENT_LENGTH));
     assert!(!parse(&get("Upgrade: foo\r\n")).is_tunnel());
     assert!(!parse(&get("Connection: upgrade\r\n")).is_tunnel());
+    for nothing in ["Upgrade:", "Upgrade: ,", "Upgrade:\r\nContent-Length: 3"] {
+        let r = parse(&get(&format!("Connection: upgrade\r\n{nothing}\r\n")));
+        assert_eq!(r.head.upgrade.as_deref(), Some(""), "{nothing}");
+    }
     let r = parse(&get("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: abc\r\nx: 1\r\n"));
     assert!(!r.is_tunnel() && r.head.headers.get_str(&http::HeaderName::from_static("http2-settings")).is_none());
     let r = parse(&post("Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n"));

@@ -337,3 +337,31 @@ async fn an_upgrade_travels_as_extended_connect() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_new_stream_after_a_silence_goes_out_with_a_ping() {
+    conversation(async {
+        let second = Duration::from_secs(1);
+        let keepalive = crate::h2::KeepaliveOptions {
+            interval: None,
+            idle_interval: Some(2 * second),
+            timeout: second,
+            jitter_percent: 0.0,
+        };
+        let options = ClientOptions { keepalive: Some(keepalive), ..ClientOptions::default() };
+        let counters = Rc::new(H2Counters::default());
+        // A peer that takes everything and says nothing.
+        let (near, _far) = pair().await;
+        let (connection, driver) = connect(Stream::Tcp(near), &options, counters.clone()).unwrap();
+        let driver = spawn_local(driver);
+        let mut first = connection.try_open().unwrap();
+        first.send_head(&head(Method::GET, "/", &[]), true);
+        tokio::time::sleep(4 * second).await;
+        assert!(!connection.is_closed(), "a stream on a fresh connection needs no proof");
+        let mut second_ = connection.try_open().unwrap();
+        second_.send_head(&head(Method::GET, "/", &[]), true);
+        assert!(driver.await.unwrap().is_err());
+        assert_eq!(counters.keepalive_timeout.get(), 1);
+    })
+    .await;
+}

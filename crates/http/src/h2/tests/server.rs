@@ -264,7 +264,8 @@ async fn a_silent_client_is_given_up() {
         let (mut near, far) = pair().await;
         let counters = Rc::new(H2Counters::default());
         let second = Duration::from_secs(1);
-        let keepalive = KeepaliveOptions { interval: 2 * second, timeout: second, jitter_percent: 15.0 };
+        let keepalive =
+            KeepaliveOptions { interval: Some(2 * second), idle_interval: None, timeout: second, jitter_percent: 15.0 };
         let options = ServerOptions { keepalive: Some(keepalive), ..ServerOptions::default() };
         let mut connection = serve(Stream::Tcp(far), Bytes::new(), &options, counters.clone());
         let opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -282,7 +283,8 @@ async fn a_client_that_answers_is_kept() {
         let (near, far) = pair().await;
         let counters = Rc::new(H2Counters::default());
         let second = Duration::from_secs(1);
-        let keepalive = KeepaliveOptions { interval: second, timeout: 5 * second, jitter_percent: 0.0 };
+        let keepalive =
+            KeepaliveOptions { interval: Some(second), idle_interval: None, timeout: 5 * second, jitter_percent: 0.0 };
         let options = ServerOptions { keepalive: Some(keepalive), ..ServerOptions::default() };
         serve_with(far, &options, &counters, |_, mut stream| async move { stream.send_head(&ok(), true) });
         let mut client = h2_client(near).await;

@@ -171,15 +171,30 @@ fn protocols_translate_from_typed_and_old_fields() {
 }
 
 #[test]
+fn options_for_an_extension_that_does_not_exist_are_refused() {
+    let options = OPTIONS.replacen("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", "1", 1);
+    let (code, path) =
+        only_error(&with_cluster(&format!("{options} explicit_http_config: {{http_protocol_options: {{}}}}}}}}")));
+    assert_eq!(code, "unknown-extension");
+    assert!(path.ends_with(".typed_extension_protocol_options[\"1\"]"), "{path}");
+}
+
+#[test]
 fn typed_options_reach_the_model() {
     let cluster = cluster(&format!(
         "{OPTIONS} common_http_protocol_options: {{idle_timeout: 0s, max_requests_per_connection: 7}}, \
          explicit_http_config: {{http2_protocol_options: {{max_concurrent_streams: 9, initial_stream_window_size: 65535, \
-         connection_keepalive: {{interval: 30s, timeout: 5s}}}}}}}}}}"
+         connection_keepalive: {{interval: 30s, timeout: 5s, connection_idle_interval: 7s}}}}}}}}}}"
     ));
     assert_eq!((cluster.common.idle_timeout, cluster.common.max_requests_per_connection), (None, 7));
     assert_eq!((cluster.http2.max_concurrent_streams, cluster.http2.initial_stream_window), (9, 65_535));
-    assert_eq!(cluster.http2.keepalive, Some((Duration::from_secs(30), Duration::from_secs(5))));
+    let keepalive = cluster.http2.keepalive.unwrap();
+    let seconds = |count| Some(Duration::from_secs(count));
+    assert_eq!(
+        (keepalive.interval, keepalive.idle_interval, keepalive.jitter_percent),
+        (seconds(30), seconds(7), 15.0)
+    );
+    assert_eq!(Some(keepalive.timeout), seconds(5));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::model::{
     HttpConnectionManager,
-    hcm::{Codec, EscapedSlashes, ServerHeader, StripHostPort, Underscores},
+    hcm::{Codec, EscapedSlashes, HeaderKeyFormat, ServerHeader, StripHostPort, Underscores},
 };
 
 fn manager(fields: &str) -> HttpConnectionManager {
@@ -65,7 +65,7 @@ fn a_manager_keeps_all_its_settings() {
     );
     assert_eq!(manager.scheme_to_overwrite.as_deref(), Some("https"));
     assert_eq!(manager.internal_cidrs.iter().map(|(_, length)| *length).collect::<Vec<_>>(), [8, 32]);
-    assert!(manager.http1.accept_http_10 && manager.http1.proper_case);
+    assert!(manager.http1.accept_http_10 && manager.http1.header_key_format == HeaderKeyFormat::ProperCase);
     assert!(manager.http1.stream_error_on_invalid_http_message && !manager.http2.stream_error_on_invalid_http_message);
     assert_eq!((manager.common.idle_timeout, manager.common.max_headers_count), (None, 5));
     assert_eq!(
@@ -142,13 +142,34 @@ fn what_is_not_built_is_refused_with_its_place() {
             "represent_ipv4_remote_address_as_ipv4_mapped_ipv6: true,",
             "represent_ipv4_remote_address_as_ipv4_mapped_ipv6",
         ),
-        ("http2_protocol_options: {allow_metadata: true},", "http2_protocol_options.allow_metadata"),
         (
-            "http_protocol_options: {header_key_format: {stateful_formatter: {name: x}}},",
+            "http_protocol_options: {header_key_format: {stateful_formatter: {name: x, typed_config: {\"@type\": type.googleapis.com/google.protobuf.Struct}}}},",
             "http_protocol_options.header_key_format.stateful_formatter",
         ),
     ] {
         let errors = refused(&with_manager(fields));
         assert!(errors.contains(&("not-supported-yet", format!("{MANAGER}.{path}"))), "{errors:#?}");
     }
+}
+
+#[test]
+fn case_is_preserved_by_its_formatter() {
+    let formatter = |config: &str| {
+        let config = format!(
+            "http_protocol_options: {{header_key_format: {{stateful_formatter: {{name: preserve_case, typed_config: \
+             {{\"@type\": type.googleapis.com/envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig{config}}}}}}}}},"
+        );
+        manager(&config).http1.header_key_format
+    };
+    let preserve =
+        |reason_phrase, proper_case_for_others| HeaderKeyFormat::Preserve { reason_phrase, proper_case_for_others };
+    assert_eq!(formatter(""), preserve(false, false));
+    let both = ", forward_reason_phrase: true, formatter_type_on_envoy_headers: PROPER_CASE";
+    assert_eq!(formatter(both), preserve(true, true));
+}
+
+#[test]
+fn metadata_frames_are_refused() {
+    let errors = refused(&with_manager("http2_protocol_options: {allow_metadata: true},"));
+    assert_eq!(errors, [("not-supported", format!("{MANAGER}.http2_protocol_options.allow_metadata"))]);
 }

@@ -67,6 +67,7 @@ pub(super) const TABLE: &[Support] = &[
         &[
             "idle_timeout",
             "max_connection_duration",
+            "max_connection_duration_jitter",
             "max_headers_count",
             "max_response_headers_kb",
             "max_stream_duration",
@@ -89,7 +90,11 @@ pub(super) const TABLE: &[Support] = &[
         ],
     )
     .ignoring(&[("use_balsa_parser", CODEC)]),
-    Support::of("envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat", &["proper_case_words"]),
+    Support::of("envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat", &["*"]),
+    Support::of(
+        "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig",
+        &["forward_reason_phrase", "formatter_type_on_envoy_headers"],
+    ),
     Support::of("envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat.ProperCaseWords", &["*"]),
     Support::of(
         "envoy.config.core.v3.Http2ProtocolOptions",
@@ -113,8 +118,15 @@ pub(super) const TABLE: &[Support] = &[
         ("use_oghttp2_codec", CODEC),
         ("enable_huffman_encoding", "the encoder decides by itself"),
         ("disallow_obs_text", "the HTTP/2 library decides what a header value may hold"),
+        ("max_metadata_size", "METADATA frames are not read, so that none can be too large"),
+        ("max_header_field_size_kb", "header fields are bounded together, by `max_request_headers_kb`"),
+        ("stream_reset_burst", "resets are judged by their share of the requests, as Envoy's own limit does"),
+        ("stream_reset_rate", "resets are judged by their share of the requests, as Envoy's own limit does"),
+    ])
+    .never(&[
+        ("allow_metadata", "the HTTP/2 library passes no frames of extensions on"),
+        ("custom_settings_parameters", "the HTTP/2 library sends the settings of RFC 9113 and no others"),
     ]),
-    Support::of("envoy.config.core.v3.KeepaliveSettings", &["interval", "timeout"])
-        .ignoring(&[("interval_jitter", "connections are not opened in step, so their pings are not either")]),
+    Support::of("envoy.config.core.v3.KeepaliveSettings", &["*"]),
     Support::of("envoy.config.core.v3.SchemeHeaderTransformation", &["scheme_to_overwrite"]),
 ];
