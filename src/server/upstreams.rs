@@ -20,6 +20,8 @@ pub(crate) type Publisher = Rc<dyn Fn(&Arc<str>, Arc<HostSet>)>;
 /// All clusters of the process.
 pub(crate) struct Upstreams {
     sources: Vec<Rc<ClusterSource>>,
+    /// `node.locality.zone`
+    zone: Arc<str>,
 }
 
 /// What a worker makes its own view of the clusters from.
@@ -27,18 +29,20 @@ pub(crate) struct Upstreams {
 pub(crate) struct UpstreamsSeed {
     clusters: Arc<[(Arc<Cluster>, Arc<HostSet>)]>,
     store: Arc<Store>,
+    zone: Arc<str>,
 }
 
 impl Upstreams {
     /// Registers the clusters; nothing is resolved yet.
     pub(super) fn new(bootstrap: &Bootstrap, store: &Arc<Store>) -> Self {
         let source = |settings: &Arc<Cluster>| ClusterSource::new(Arc::clone(settings), Arc::clone(store));
-        Self { sources: bootstrap.clusters.iter().map(source).collect() }
+        let sources = bootstrap.clusters.iter().map(source).collect();
+        Self { sources, zone: bootstrap.node.locality.zone.as_str().into() }
     }
 
     /// What workers start from.
     pub(super) fn seed(&self, store: &Arc<Store>) -> UpstreamsSeed {
-        UpstreamsSeed { clusters: self.clusters().into(), store: Arc::clone(store) }
+        UpstreamsSeed { clusters: self.clusters().into(), store: Arc::clone(store), zone: Arc::clone(&self.zone) }
     }
 
     /// Starts resolving names; `publish` gets every new host set.
@@ -90,7 +94,7 @@ impl Upstreams {
 impl UpstreamsSeed {
     /// One worker's view.
     pub(super) fn for_worker(&self, worker: WorkerId, timers: &Timers) -> Rc<ClusterManager> {
-        let manager = ClusterManager::new(worker, Arc::clone(&self.store), timers.clone());
+        let manager = ClusterManager::new(worker, Arc::clone(&self.store), timers.clone()).with_local_zone(&self.zone);
         for (settings, hosts) in self.clusters.iter() {
             manager.add_or_update(Arc::clone(settings), Arc::clone(hosts));
         }

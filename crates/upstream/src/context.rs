@@ -26,8 +26,9 @@ use nuncio_net::{
 };
 use nuncio_stats::{
     Counter, Gauge, Group, Shard, StatDef, Store, Template, WorkerId,
-    templates::{cluster_scope, cluster_stats as stats, http1_stats, http2_stats},
+    templates::{cluster_scope, cluster_stats as stats, http1_stats, http2_stats, response_code_stats, zone_scope},
 };
+use rustc_hash::FxHashMap;
 
 use crate::{
     pool::{PoolProtocol, Sweeper},
@@ -50,13 +51,16 @@ pub(crate) struct Context {
     http1_stats: OnceCell<Arc<Group>>,
     http2_stats: OnceCell<Shard>,
     connect: OnceCell<ConnectOptions>,
+    local_zone: Rc<str>,
+    zones: RefCell<FxHashMap<Box<str>, Rc<Shard>>>,
 }
 
 impl Drop for Context {
     fn drop(&mut self) {
         self.publish_http2();
         let http2 = self.http2_stats.get().map(Shard::group);
-        for group in http2.into_iter().chain(self.http1_stats.get()) {
+        let zones = self.zones.get_mut().values().map(|shard| shard.group());
+        for group in http2.into_iter().chain(self.http1_stats.get()).chain(zones) {
             self.store.remove(group);
         }
     }
@@ -73,6 +77,8 @@ pub(crate) struct Environment {
     pub(crate) store: Arc<Store>,
     pub(crate) timers: Timers,
     pub(crate) sweeper: Rc<Sweeper>,
+    /// Zone of this process; empty when it has none.
+    pub(crate) local_zone: Rc<str>,
 }
 
 impl Context {
@@ -82,7 +88,7 @@ impl Context {
         environment: &Environment,
         rng: fastrand::Rng,
     ) -> Rc<Self> {
-        let Environment { worker, store, timers, sweeper } = environment.clone();
+        let Environment { worker, store, timers, sweeper, local_zone } = environment.clone();
         Rc::new(Self {
             stats: shared.group().shard(worker),
             settings,
@@ -98,6 +104,8 @@ impl Context {
             http1_stats: OnceCell::new(),
             http2_stats: OnceCell::new(),
             connect: OnceCell::new(),
+            local_zone,
+            zones: RefCell::default(),
         })
     }
 
@@ -124,6 +132,20 @@ impl Context {
         let part = room / u64::try_from(workers).unwrap_or(1);
         allowance.set(part.min(ALLOWANCE).saturating_sub(1));
         room > 0
+    }
+
+    /// `zone.<local>.<zone>.`, listed from the first time on.
+    pub(crate) fn zone_stats(&self, zone: &str) -> Option<Rc<Shard>> {
+        if zone.is_empty() || self.local_zone.is_empty() {
+            return None;
+        }
+        if let Some(known) = self.zones.borrow().get(zone) {
+            return Some(Rc::clone(known));
+        }
+        let scope = zone_scope(&self.settings.stat_name, &self.local_zone, zone);
+        let shard = Rc::new(self.store.group(&response_code_stats::TEMPLATE, scope).shard(self.worker));
+        self.zones.borrow_mut().insert(zone.into(), Rc::clone(&shard));
+        Some(shard)
     }
 
     pub(crate) fn roll(&self) -> u64 {

@@ -10,7 +10,10 @@ use std::{
     sync::Arc,
 };
 
-use nuncio_config::model::{bootstrap::Locality, cluster::EndpointHealth};
+use nuncio_config::model::{
+    bootstrap::Locality,
+    cluster::{EndpointHealth, Metadata},
+};
 use nuncio_net::SocketAddress;
 
 use crate::{
@@ -81,6 +84,16 @@ impl Host {
     /// The locality.
     pub fn locality(&self) -> Arc<Locality> {
         Arc::clone(&self.state.entry.borrow().locality)
+    }
+
+    /// `metadata.filter_metadata` of the endpoint.
+    pub fn metadata(&self) -> Arc<Metadata> {
+        Arc::clone(&self.state.entry.borrow().metadata)
+    }
+
+    /// Its priority, 0 first.
+    pub fn priority(&self) -> u32 {
+        self.state.entry.borrow().priority
     }
 
     /// Marked as a canary.

@@ -30,7 +30,7 @@ pub use cluster::{Cluster, LbContext};
 pub use context::RetryPermit;
 pub use discovery::{ClusterSource, DnsResolver, Resolve, run_discovery};
 pub use host::Host;
-pub use host_set::{HostDescription, HostEntry, HostSet};
+pub use host_set::{HostDescription, HostEntry, HostSet, PreviousPriorities};
 pub use manager::ClusterManager;
 pub use pool::{Acquire, AcquireError, AcquireOptions, PoolProtocol};
 pub use shared::{Breaker, ClusterShared, RoutingPriority};

@@ -41,10 +41,18 @@ impl ClusterManager {
     pub fn seeded(worker: WorkerId, store: Arc<Store>, timers: Timers, seed: u64) -> Self {
         let sweeper = Sweeper::new(timers.clone());
         Self {
-            environment: Environment { worker, store, timers, sweeper },
+            environment: Environment { worker, store, timers, sweeper, local_zone: "".into() },
             clusters: RefCell::default(),
             rng: RefCell::new(fastrand::Rng::with_seed(seed)),
         }
+    }
+
+    /// Says in which zone this process is (`node.locality.zone`): requests to hosts with a zone
+    /// are then counted by zones too.
+    #[must_use]
+    pub fn with_local_zone(mut self, zone: &str) -> Self {
+        self.environment.local_zone = zone.into();
+        self
     }
 
     /// Adds a cluster. One of the same name with other settings is replaced, and drains; with the

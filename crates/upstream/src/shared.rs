@@ -13,10 +13,13 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use nuncio_config::model::cluster::{Breakers, Cluster as Settings};
+use nuncio_config::model::cluster::{Breakers, Cluster as Settings, LbPolicy};
 use nuncio_stats::{
     Gauge, Group, Shard, Store, WorkerId,
-    templates::{circuit_breaker_remaining_stats as remaining, cluster_scope, cluster_stats as stats},
+    templates::{
+        circuit_breaker_remaining_stats as remaining, cluster_scope, cluster_stats as stats, maglev_stats,
+        ring_hash_stats,
+    },
 };
 
 /// `RoutingPriority`: which set of circuit breakers a request falls under.
@@ -100,6 +103,7 @@ struct UsageLine([AtomicU64; 8]);
 pub struct ClusterShared {
     group: Arc<Group>,
     remaining: [Option<Arc<Group>>; 2],
+    lb: Option<Arc<Group>>,
     threads: usize,
     usage: OnceLock<Box<[UsageLine]>>,
 }
@@ -114,6 +118,7 @@ impl ClusterShared {
         Arc::new(Self {
             group: store.group(&stats::TEMPLATE, cluster_scope(&settings.stat_name)),
             remaining,
+            lb: lb_group(settings, store),
             threads: store.workers() + 1,
             usage: OnceLock::new(),
         })
@@ -122,7 +127,7 @@ impl ClusterShared {
     /// Takes the cluster's stats off the list once nobody else registered the same names.
     pub fn unregister(&self, store: &Store) {
         store.remove(&self.group);
-        for group in self.remaining.iter().flatten() {
+        for group in self.remaining.iter().flatten().chain(&self.lb) {
             store.remove(group);
         }
     }
@@ -130,6 +135,11 @@ impl ClusterShared {
     /// The stats of `cluster.<name>.`.
     pub fn group(&self) -> &Arc<Group> {
         &self.group
+    }
+
+    /// The stats of the load balancing policy, if it has any.
+    pub(crate) fn lb_group(&self) -> Option<&Arc<Group>> {
+        self.lb.as_ref()
     }
 
     /// Threads that may write: the main thread and the workers.
@@ -183,6 +193,15 @@ impl ClusterShared {
             }
         }
     }
+}
+
+fn lb_group(settings: &Settings, store: &Store) -> Option<Arc<Group>> {
+    let (template, part) = match settings.lb {
+        LbPolicy::RingHash(_) => (&ring_hash_stats::TEMPLATE, "ring_hash_lb"),
+        LbPolicy::Maglev(_) => (&maglev_stats::TEMPLATE, "maglev_lb"),
+        LbPolicy::RoundRobin | LbPolicy::LeastRequest { .. } | LbPolicy::Random => return None,
+    };
+    Some(store.group(template, cluster_scope(&settings.stat_name).part(part)))
 }
 
 fn slot(priority: RoutingPriority, breaker: Breaker) -> usize {

@@ -38,7 +38,14 @@ pub(crate) fn paused(test: impl Future<Output = ()>) {
 }
 
 pub(crate) fn endpoint(address: Address) -> Endpoint {
-    Endpoint { address, hostname: String::new(), weight: 1, health: EndpointHealth::Healthy, canary: false }
+    Endpoint {
+        address,
+        hostname: String::new(),
+        weight: 1,
+        health: EndpointHealth::Healthy,
+        canary: false,
+        metadata: Arc::default(),
+    }
 }
 
 /// A cluster of `endpoints` with Envoy's defaults.

@@ -83,6 +83,57 @@ pub enum LbPolicy {
     },
     /// RANDOM
     Random,
+    /// RING_HASH
+    RingHash(RingHash),
+    /// MAGLEV
+    Maglev(Maglev),
+}
+
+impl LbPolicy {
+    /// True for policies that pick by the request's hash.
+    pub fn is_hashing(&self) -> bool {
+        matches!(self, Self::RingHash(_) | Self::Maglev(_))
+    }
+}
+
+/// `RingHash` and `Cluster.RingHashLbConfig`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingHash {
+    /// `minimum_ring_size` (1024)
+    pub minimum_size: u64,
+    /// `maximum_ring_size` (8 Mi)
+    pub maximum_size: u64,
+    /// `hash_function`
+    pub function: HashFunction,
+    /// What MAGLEV has too.
+    pub common: ConsistentHashing,
+}
+
+/// `Maglev` and `Cluster.MaglevLbConfig`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Maglev {
+    /// `table_size` (65537), a prime.
+    pub table_size: u64,
+    /// What RING_HASH has too.
+    pub common: ConsistentHashing,
+}
+
+/// `ConsistentHashingLbConfig`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConsistentHashing {
+    /// `use_hostname_for_hashing`: the key of a host is its name, not its address.
+    pub use_hostname: bool,
+    /// `hash_balance_factor`: percent of the average load that a host may bear; `None` is no limit.
+    pub balance_factor: Option<u32>,
+}
+
+/// Where a host stands on a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HashFunction {
+    /// XX_HASH
+    Xx,
+    /// MURMUR_HASH_2
+    Murmur2,
 }
 
 /// Endpoints of one locality.
@@ -109,7 +160,12 @@ pub struct Endpoint {
     pub health: EndpointHealth,
     /// `metadata.filter_metadata["envoy.lb"].canary`
     pub canary: bool,
+    /// `metadata.filter_metadata`
+    pub metadata: Arc<Metadata>,
 }
+
+/// `filter_metadata`: an object for each namespace.
+pub type Metadata = serde_json::Map<String, serde_json::Value>;
 
 /// `HealthStatus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use rustc_hash::FxHashMap;
 use crate::{
     context::{Context, Environment, RetryPermit},
     host::Host,
-    host_set::{HostDescription, HostEntry, HostSet, priority::HostSource},
+    host_set::{HostDescription, HostEntry, HostSet, PreviousPriorities, priority::HostSource},
     lb::{Hosts, Picker},
     pool::{Acquire, AcquireOptions},
     shared::RoutingPriority,
@@ -27,10 +27,14 @@ use crate::{
 /// What a request tells the load balancer.
 #[derive(Clone, Copy, Default)]
 pub struct LbContext<'a> {
-    /// Hosts not wanted (`retry_host_predicate`).
+    /// Hash of the route's `hash_policy`; without one policies that pick by hash pick at random.
+    pub hash: Option<u64>,
+    /// Hosts not wanted (`retry_host_predicate`). Envoy asks for retries only.
     pub rejects: Option<&'a dyn Fn(&Host) -> bool>,
     /// Picks after a rejected one (`host_selection_retry_max_attempts`); the last one is taken.
     pub max_attempts: u32,
+    /// Where attempts went before (`retry_priority`).
+    pub previous_priorities: Option<&'a PreviousPriorities>,
 }
 
 /// Hosts of one priority that a pick may be made among.
@@ -100,21 +104,22 @@ impl Cluster {
     pub fn choose_host(&self, lb: &LbContext<'_>) -> Option<Rc<Host>> {
         let mut hosts = self.hosts.borrow_mut();
         hosts.build(&self.context);
-        let mut chosen = hosts.choose(&self.context)?;
-        if let Some(rejects) = lb.rejects {
-            for _ in 0..lb.max_attempts {
-                if !rejects(&chosen) {
-                    break;
-                }
-                chosen = hosts.choose(&self.context)?;
-            }
+        if self.context.settings.lb.is_hashing() {
+            let hash = lb.hash.unwrap_or_else(|| self.context.roll());
+            let priority = hosts.hashed_priority(&self.context, hash);
+            return accepted(lb, |attempt| hosts.choose_hashed(&self.context, priority, hash, attempt));
         }
-        Some(chosen)
+        accepted(lb, |_| hosts.choose(&self.context, lb))
     }
 
     /// Asks for a stream to `host`: at once on an idle connection, else when one is there.
     pub fn acquire(&self, host: &Rc<Host>, options: AcquireOptions) -> Acquire {
         Acquire::start(host, options)
+    }
+
+    /// This worker's view of `zone.<local>.<host's>.`; `None` unless both zones have a name.
+    pub fn zone_stats(&self, host: &Host) -> Option<Rc<Shard>> {
+        self.context.zone_stats(&host.locality().zone)
     }
 
     /// One of `max_retries`, or `None` when that many retries are active already.
@@ -160,6 +165,20 @@ impl Cluster {
     }
 }
 
+/// The first pick that is not rejected, or the last one.
+fn accepted(lb: &LbContext<'_>, mut pick: impl FnMut(u32) -> Option<Rc<Host>>) -> Option<Rc<Host>> {
+    let mut chosen = pick(0)?;
+    if let Some(rejects) = lb.rejects {
+        for attempt in 1..=lb.max_attempts {
+            if !rejects(&chosen) {
+                break;
+            }
+            chosen = pick(attempt)?;
+        }
+    }
+    Some(chosen)
+}
+
 impl LocalHosts {
     fn build(&mut self, context: &Rc<Context>) {
         if std::mem::replace(&mut self.is_built, true) {
@@ -171,13 +190,24 @@ impl LocalHosts {
         self.priorities = self.set.priorities().iter().map(|_| Priority::default()).collect();
     }
 
-    fn choose(&mut self, context: &Context) -> Option<Rc<Host>> {
-        let plan = self.set.plan();
-        // With one priority and nobody degraded the dice decide nothing.
-        let (index, source) = match plan.0.as_slice() {
-            [only] if only.degraded == 0 && !only.panic => (0, HostSource::Healthy),
-            _ => plan.pick(context.roll()),
-        };
+    /// The priority that `hash` falls to. Panic is counted once for all attempts.
+    fn hashed_priority(&self, context: &Context, hash: u64) -> usize {
+        let (priority, _) = self.set.plan().pick(hash);
+        if self.set.plan().0.get(priority).is_some_and(|load| load.panic) {
+            context.stats.inc(stats::LB_HEALTHY_PANIC);
+        }
+        priority
+    }
+
+    /// The host at the place of `hash` in the table of the priority that `hash` falls to.
+    fn choose_hashed(&self, context: &Context, priority: usize, hash: u64, attempt: u32) -> Option<Rc<Host>> {
+        let active = || context.stats.group().gauge(stats::UPSTREAM_RQ_ACTIVE);
+        let entry = self.set.hash_table(priority)?.choose(hash, attempt, active)?;
+        self.hosts.get(&Arc::as_ptr(&entry.description)).map(Rc::clone)
+    }
+
+    fn choose(&mut self, context: &Context, lb: &LbContext<'_>) -> Option<Rc<Host>> {
+        let (index, source) = self.roll(context, lb);
         if source == HostSource::Panic {
             context.stats.inc(stats::LB_HEALTHY_PANIC);
         }
@@ -196,6 +226,17 @@ impl LocalHosts {
         });
         let at = candidates.picker.pick(candidates.hosts.as_slice(), &mut rng)?;
         candidates.hosts.get(at).map(Rc::clone)
+    }
+
+    /// Which hosts of which priority, by the dice.
+    fn roll(&self, context: &Context, lb: &LbContext<'_>) -> (usize, HostSource) {
+        let plan = self.set.plan();
+        match (lb.previous_priorities, plan.0.as_slice()) {
+            // With one priority and nobody degraded the dice decide nothing.
+            (_, [only]) if only.degraded == 0 && !only.panic => (0, HostSource::Healthy),
+            (None, _) => plan.pick(context.roll()),
+            (Some(previous), _) => previous.with_plan(&self.set, |plan| plan.pick(context.roll())),
+        }
     }
 }
 

@@ -2,16 +2,21 @@
 
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 
+use nuncio_api::Timers;
 use nuncio_config::model::{
     Address,
-    cluster::{Endpoint, EndpointHealth, LocalityEndpoints},
+    cluster::{ConsistentHashing, Endpoint, EndpointHealth, LbPolicy, LocalityEndpoints, Maglev},
 };
-use nuncio_stats::templates::cluster_stats as stats;
+use nuncio_stats::{
+    Store,
+    templates::{cluster_stats as stats, response_code_stats},
+};
 use tokio::task::spawn_local;
 
 use crate::{
-    AcquireOptions, HostSet, HostStat, LbContext,
+    AcquireOptions, ClusterManager, ClusterSource, HostSet, HostStat, LbContext,
     PoolProtocol::Http1,
+    PreviousPriorities,
     testing::{World, echo, endpoint, exchange, listen, local, settings, until},
 };
 
@@ -93,12 +98,69 @@ fn a_rejected_host_is_taken_when_attempts_run_out() {
         let world = world(vec![group(0, &[Healthy, Healthy])]);
         let first = world.host().address().to_string();
         let rejects = |host: &crate::Host| host.address().to_string() == first;
-        let lb = LbContext { rejects: Some(&rejects), max_attempts: 3 };
+        let lb = LbContext { rejects: Some(&rejects), max_attempts: 3, ..LbContext::default() };
         for _ in 0..10 {
             assert_ne!(world.cluster().choose_host(&lb).unwrap().address().to_string(), first);
         }
         let all = |_: &crate::Host| true;
-        assert!(world.cluster().choose_host(&LbContext { rejects: Some(&all), max_attempts: 3 }).is_some());
+        let lb = LbContext { rejects: Some(&all), ..lb };
+        assert!(world.cluster().choose_host(&lb).is_some());
+    });
+}
+
+#[test]
+fn the_same_hash_goes_to_the_same_host_and_another_attempt_elsewhere() {
+    local(async {
+        let mut settings = settings(Vec::new());
+        settings.endpoints = vec![group(0, &[Healthy; 5])];
+        let common = ConsistentHashing::default();
+        settings.lb = LbPolicy::Maglev(Maglev { table_size: 17, common });
+        let world = World::new(settings);
+        let choose = |lb: &LbContext<'_>| world.cluster().choose_host(lb).unwrap().address().to_string();
+        for hash in 0..17 {
+            let lb = LbContext { hash: Some(hash), ..LbContext::default() };
+            let first = choose(&lb);
+            assert_eq!(choose(&lb), first);
+            let rejects = |host: &crate::Host| host.address().to_string() == first;
+            assert_ne!(choose(&LbContext { rejects: Some(&rejects), max_attempts: 9, ..lb }), first);
+        }
+        assert!(picks(&world, 200).len() == 5, "without a hash any host is picked");
+    });
+}
+
+#[test]
+fn retries_go_to_priorities_that_were_not_tried() {
+    local(async {
+        let world = world((0..3).map(|priority| group(priority, &[Healthy])).collect());
+        let previous = PreviousPriorities::new(2);
+        let lb = LbContext { previous_priorities: Some(&previous), ..LbContext::default() };
+        let mut priorities = Vec::new();
+        for _ in 0..7 {
+            let host = world.cluster().choose_host(&lb).unwrap();
+            previous.attempted(&host);
+            priorities.push(host.priority());
+        }
+        assert_eq!(priorities, [0, 0, 1, 1, 2, 2, 0], "when all were tried the first one is again");
+    });
+}
+
+#[test]
+fn requests_between_zones_are_counted_when_both_have_a_name() {
+    local(async {
+        let mut settings = settings(Vec::new());
+        settings.endpoints = vec![group(0, &[Healthy]), group(1, &[Healthy])];
+        settings.endpoints[0].locality.zone = "there".to_owned();
+        settings.endpoints[1].locality.zone = String::new();
+        let store = Store::new(2);
+        let source = ClusterSource::new(Arc::new(settings), Arc::clone(&store));
+        let manager = ClusterManager::seeded(1, Arc::clone(&store), Timers::new(), 7).with_local_zone("here");
+        manager.add_or_update(Arc::clone(source.settings()), source.hosts());
+        let cluster = manager.cluster("c").unwrap();
+        let host = cluster.choose_host(&LbContext::default()).unwrap();
+        let stats = cluster.zone_stats(&host).unwrap();
+        stats.dynamic_inc(response_code_stats::UPSTREAM_RQ, 200);
+        let names: Vec<_> = store.snapshot().numbers.iter().map(|number| number.name.dotted()).collect();
+        assert!(names.contains(&"cluster.c.zone.here.there.upstream_rq_2xx".to_owned()), "{names:?}");
     });
 }
 

@@ -193,6 +193,7 @@ fn entry(
         canary: endpoint.canary,
         locality: Arc::clone(locality),
         priority: group.priority,
+        metadata: Arc::clone(&endpoint.metadata),
     })
 }
 

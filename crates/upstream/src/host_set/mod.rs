@@ -6,22 +6,25 @@
 //! snapshot shares with the old one as long as the host stays; a worker recognises it by that and
 //! keeps the host's pools.
 
+mod previous_priorities;
 pub mod priority;
 
 use std::sync::Arc;
 
 use nuncio_config::model::{
     bootstrap::Locality,
-    cluster::{Cluster as Settings, EndpointHealth},
+    cluster::{Cluster as Settings, EndpointHealth, Metadata},
 };
 use nuncio_net::SocketAddress;
 use nuncio_stats::{Shard, templates::cluster_stats as stats};
 
 use crate::{
+    lb::hash::HashTable,
     shared::ClusterShared,
     tally::{HostStat, Tally},
 };
-use priority::{HostCounts, PriorityPlan};
+pub use previous_priorities::PreviousPriorities;
+use priority::{Availability, HostCounts, PriorityPlan};
 
 /// What of a host outlives a change of its address, weight or health.
 #[derive(Debug)]
@@ -64,6 +67,8 @@ pub struct HostEntry {
     pub locality: Arc<Locality>,
     /// Its priority, 0 first.
     pub priority: u32,
+    /// `metadata.filter_metadata`
+    pub metadata: Arc<Metadata>,
 }
 
 /// Highest priority that Envoy takes.
@@ -74,7 +79,10 @@ const MAX_PRIORITY: usize = 128;
 pub struct HostSet {
     shared: Arc<ClusterShared>,
     priorities: Vec<Vec<Arc<HostEntry>>>,
+    availability: Availability,
     plan: PriorityPlan,
+    /// For policies that have one, by priority.
+    tables: Vec<HashTable>,
 }
 
 impl HostSet {
@@ -91,8 +99,10 @@ impl HostSet {
             }
         }
         let counts: Vec<_> = priorities.iter().map(|hosts| count(hosts)).collect();
-        let plan = PriorityPlan::new(&counts, settings.overprovisioning_factor, settings.healthy_panic_threshold);
-        Arc::new(Self { shared, priorities, plan })
+        let availability = Availability::new(&counts, settings.overprovisioning_factor);
+        let plan = PriorityPlan::new(&availability, &counts, settings.healthy_panic_threshold);
+        let tables = hash_tables(settings, &shared, &priorities, &plan);
+        Arc::new(Self { shared, priorities, availability, plan, tables })
     }
 
     /// What all threads share of the cluster.
@@ -115,6 +125,16 @@ impl HostSet {
         &self.plan
     }
 
+    /// How much each priority could take.
+    pub(crate) fn availability(&self) -> &Availability {
+        &self.availability
+    }
+
+    /// The table of a priority, for policies that pick by hash.
+    pub(crate) fn hash_table(&self, priority: usize) -> Option<&HashTable> {
+        self.tables.get(priority)
+    }
+
     /// Writes `membership_*`; `changed` says that a host came or went.
     pub(crate) fn publish_membership(&self, main: &Shard, changed: bool) {
         let total = self.priorities.iter().map(|hosts| count(hosts)).fold(HostCounts::default(), |a, b| HostCounts {
@@ -130,6 +150,24 @@ impl HostSet {
             main.inc(stats::MEMBERSHIP_CHANGE);
         }
     }
+}
+
+/// One table for each priority: of its healthy hosts, in panic of all.
+fn hash_tables(
+    settings: &Settings,
+    shared: &ClusterShared,
+    priorities: &[Vec<Arc<HostEntry>>],
+    plan: &PriorityPlan,
+) -> Vec<HashTable> {
+    let table = |(hosts, load): (&Vec<Arc<HostEntry>>, &priority::PriorityLoad)| {
+        let is_wanted = |host: &&Arc<HostEntry>| load.panic || host.health == EndpointHealth::Healthy;
+        let hosts = hosts.iter().filter(is_wanted).map(Arc::clone).collect();
+        HashTable::new(settings, hosts, shared.lb_group())
+    };
+    if !settings.lb.is_hashing() {
+        return Vec::new();
+    }
+    priorities.iter().zip(&plan.0).filter_map(table).collect()
 }
 
 fn count(hosts: &[Arc<HostEntry>]) -> HostCounts {

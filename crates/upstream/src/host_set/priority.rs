@@ -44,23 +44,70 @@ pub struct PriorityLoad {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PriorityPlan(pub Vec<PriorityLoad>);
 
-impl PriorityPlan {
-    /// Computes the plan. `panic_threshold` is in percent; `overprovisioning` 140 means 1.4.
-    pub fn new(counts: &[HostCounts], overprovisioning: u32, panic_threshold: f64) -> Self {
-        let availability = |part: fn(&HostCounts) -> u32| -> Vec<u32> {
+/// Percent of all load that the healthy and the degraded hosts of each priority could take.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Availability {
+    healthy: Vec<u32>,
+    degraded: Vec<u32>,
+}
+
+impl Availability {
+    /// `overprovisioning` 140 means 1.4.
+    pub fn new(counts: &[HostCounts], overprovisioning: u32) -> Self {
+        let of = |part: fn(&HostCounts) -> u32| -> Vec<u32> {
             counts.iter().map(|c| available(part(c), c.total, overprovisioning)).collect()
         };
-        let healthy = availability(|c| c.healthy);
-        let degraded = availability(|c| c.degraded);
-        let total: u32 = healthy.iter().chain(&degraded).fold(0_u32, |sum, part| sum.saturating_add(*part)).min(100);
+        Self { healthy: of(|c| c.healthy), degraded: of(|c| c.degraded) }
+    }
+
+    /// What all priorities can take together, at most everything.
+    pub fn total(&self) -> u32 {
+        self.healthy.iter().chain(&self.degraded).fold(0_u32, |sum, part| sum.saturating_add(*part)).min(100)
+    }
+
+    /// The same with nothing left of the priorities that `is_excluded` names.
+    pub fn without(&self, is_excluded: impl Fn(usize) -> bool) -> Self {
+        let zeroed = |parts: &[u32]| {
+            parts.iter().enumerate().map(|(index, part)| if is_excluded(index) { 0 } else { *part }).collect()
+        };
+        Self { healthy: zeroed(&self.healthy), degraded: zeroed(&self.degraded) }
+    }
+}
+
+impl PriorityPlan {
+    /// Computes the plan. `panic_threshold` is in percent.
+    pub fn new(availability: &Availability, counts: &[HostCounts], panic_threshold: f64) -> Self {
+        let total = availability.total();
         let mut plan = Self(vec![PriorityLoad::default(); counts.len()]);
         if total > 0 {
-            plan.share_out(&healthy, &degraded, total);
+            plan.share_out(&availability.healthy, &availability.degraded, total);
         } else if panic_threshold <= 0.0 {
             plan.all_to_first();
             return plan;
         }
         plan.find_panic(counts, total, panic_threshold);
+        plan
+    }
+
+    /// The load shared out anew, with the panic of this plan as it is. What rounding leaves is
+    /// shared out again until there is nothing of it.
+    pub(crate) fn shared_anew(&self, availability: &Availability) -> Self {
+        let total = availability.total();
+        let mut plan =
+            Self(self.0.iter().map(|load| PriorityLoad { panic: load.panic, ..PriorityLoad::default() }).collect());
+        let mut left = if total == 0 { 0 } else { 100 };
+        while left > 0 {
+            for (load, available) in plan.0.iter_mut().zip(&availability.healthy) {
+                let more = left.min(available * 100 / total);
+                load.healthy += more;
+                left -= more;
+            }
+            for (load, available) in plan.0.iter_mut().zip(&availability.degraded) {
+                let more = left.min(available * 100 / total);
+                load.degraded += more;
+                left -= more;
+            }
+        }
         plan
     }
 
@@ -158,7 +205,11 @@ mod tests {
     fn plan(counts: &[(u32, u32, u32)]) -> Vec<(u32, u32, bool)> {
         let counts: Vec<_> =
             counts.iter().map(|&(total, healthy, degraded)| HostCounts { total, healthy, degraded }).collect();
-        PriorityPlan::new(&counts, 140, 50.0).0.iter().map(|l| (l.healthy, l.degraded, l.panic)).collect()
+        PriorityPlan::new(&Availability::new(&counts, 140), &counts, 50.0)
+            .0
+            .iter()
+            .map(|l| (l.healthy, l.degraded, l.panic))
+            .collect()
     }
 
     #[test]
@@ -203,7 +254,7 @@ mod tests {
     #[test]
     fn a_zero_threshold_turns_panic_off() {
         let counts = [HostCounts { total: 4, healthy: 0, degraded: 0 }];
-        let plan = PriorityPlan::new(&counts, 140, 0.0);
+        let plan = PriorityPlan::new(&Availability::new(&counts, 140), &counts, 0.0);
         assert_eq!(plan.0, [PriorityLoad { healthy: 100, degraded: 0, panic: false }]);
         assert_eq!(plan.pick(7), (0, HostSource::Healthy));
     }
@@ -231,7 +282,7 @@ mod tests {
                 .into_iter()
                 .map(|(healthy, degraded, rest)| HostCounts { total: healthy + degraded + rest, healthy, degraded })
                 .collect();
-            let plan = PriorityPlan::new(&counts, overprovisioning, threshold);
+            let plan = PriorityPlan::new(&Availability::new(&counts, overprovisioning), &counts, threshold);
             let sum: u32 = plan.0.iter().map(|load| load.healthy + load.degraded).sum();
             proptest::prop_assert_eq!(sum, 100);
         }
@@ -245,7 +296,7 @@ mod tests {
                 .into_iter()
                 .map(|(healthy, rest)| HostCounts { total: healthy + rest, healthy, degraded: 0 })
                 .collect();
-            let plan = PriorityPlan::new(&counts, 140, 50.0);
+            let plan = PriorityPlan::new(&Availability::new(&counts, 140), &counts, 50.0);
             let (index, source) = plan.pick(roll);
             proptest::prop_assert!(source == HostSource::Panic || counts[index].healthy > 0);
         }

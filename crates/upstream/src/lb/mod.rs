@@ -3,11 +3,13 @@
 //! ROUND_ROBIN and LEAST_REQUEST follow [`edf`] when weights differ; with equal weights the first
 //! goes around from a random start and the second takes the least busy of `choice_count` random
 //! hosts (P2C). RANDOM takes any, whatever its weight, as in Envoy. Each worker has its own state
-//! and looks at its own requests only.
+//! and looks at its own requests only. RING_HASH and MAGLEV pick from a table of the host set
+//! instead ([`hash`]).
 //!
 //! A picker works on weights and loads by index, so it is tested without hosts.
 
 pub(crate) mod edf;
+pub(crate) mod hash;
 #[cfg(test)]
 mod tests;
 
@@ -48,7 +50,8 @@ impl Picker {
     /// A picker that starts somewhere at random, so that workers do not march in step.
     pub(crate) fn new(policy: &LbPolicy, hosts: &(impl Hosts + ?Sized), rng: &mut fastrand::Rng) -> Self {
         let bias = match policy {
-            LbPolicy::Random => return Self::Random,
+            // Policies with a table pick from it; a picker is not asked.
+            LbPolicy::Random | LbPolicy::RingHash(_) | LbPolicy::Maglev(_) => return Self::Random,
             LbPolicy::RoundRobin => 0.0,
             LbPolicy::LeastRequest { active_request_bias, .. } => *active_request_bias,
         };
@@ -57,7 +60,7 @@ impl Picker {
         }
         match policy {
             LbPolicy::LeastRequest { choice_count, .. } => Self::LeastOf { choices: (*choice_count).max(2) },
-            LbPolicy::RoundRobin | LbPolicy::Random => Self::RoundRobin { next: rng.usize(0..hosts.len().max(1)) },
+            _ => Self::RoundRobin { next: rng.usize(0..hosts.len().max(1)) },
         }
     }
 

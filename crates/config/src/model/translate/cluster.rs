@@ -30,6 +30,7 @@ const DNS_CLUSTER: &str = "envoy.extensions.clusters.dns.v3.DnsCluster";
 
 /// Translates a cluster; what is unusable in it is stood in for (and reported).
 pub(super) fn cluster(cx: &mut Context<'_>, path: &Path<'_>, mut message: pb::Cluster, wire: &[u8]) -> Cluster {
+    cx.check_hashing_by_name(path, &message);
     let (discovery, dns) = discovery(cx, path, &mut message);
     if let Some(transport) = message.transport_socket.take() {
         listener::transport_socket(cx, &path.field("transport_socket"), transport);

@@ -1,18 +1,20 @@
 //! Load assignments: localities, endpoints and what is dropped.
 
+use std::sync::Arc;
+
 use envoy_types::pb::{
     envoy::config::{core::v3 as core, endpoint::v3 as pb},
     google::protobuf::value::Kind,
 };
 
 use super::{
-    Context,
+    Context, json,
     socket::Names,
     value::{fraction, number},
 };
 use crate::model::{
     bootstrap::Locality,
-    cluster::{Discovery, Endpoint, EndpointHealth, LocalityEndpoints},
+    cluster::{Discovery, Endpoint, EndpointHealth, LocalityEndpoints, Metadata},
     report::Path,
 };
 
@@ -107,7 +109,15 @@ fn endpoint(cx: &mut Context<'_>, path: &Path<'_>, message: pb::LbEndpoint, disc
         weight: number(message.load_balancing_weight, 1),
         health,
         canary: message.metadata.as_ref().is_some_and(is_canary),
+        metadata: metadata(message.metadata.as_ref()),
     })
+}
+
+/// Metadata as JSON; empty for most endpoints.
+fn metadata(message: Option<&core::Metadata>) -> Arc<Metadata> {
+    let mut namespaces: Vec<_> = message.into_iter().flat_map(|message| &message.filter_metadata).collect();
+    namespaces.sort_by_key(|(name, _)| *name);
+    Arc::new(namespaces.into_iter().map(|(name, fields)| (name.clone(), json::object(fields))).collect())
 }
 
 fn is_canary(metadata: &core::Metadata) -> bool {

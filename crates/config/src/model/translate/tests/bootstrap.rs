@@ -146,7 +146,7 @@ fn what_is_safe_to_ignore_is_said_once() {
 
 #[test]
 fn everything_wrong_is_reported_at_once_with_its_place() {
-    let yaml = "static_resources:\n  clusters:\n  - name: a\n    lb_policy: RING_HASH\n  - name: a\n    conect_timeout: \
+    let yaml = "static_resources:\n  clusters:\n  - name: a\n    lb_policy: CLUSTER_PROVIDED\n  - name: a\n    conect_timeout: \
                 1s\n  - name: b\n    outlier_detection: {}\n";
     let found = load_bootstrap(source(yaml), &Options::default()).unwrap_err();
     let lines: Vec<_> = found.iter().map(|d| (d.code, d.location.as_ref().map(|l| l.line))).collect();

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::cluster::{Breakers, Discovery, DnsFamily, EndpointHealth, LbPolicy, UpstreamProtocol};
+use crate::model::cluster::{
+    Breakers, ConsistentHashing, Discovery, DnsFamily, EndpointHealth, HashFunction, LbPolicy, Maglev, RingHash,
+    UpstreamProtocol,
+};
 
 fn cluster(fields: &str) -> Arc<Cluster> {
     quiet(&with_cluster(fields)).clusters.remove(0)
@@ -139,15 +142,58 @@ fn load_balancing_policies_translate() {
             least(5, 0.5),
         ),
         (typed(&["round_robin.v3.RoundRobin"]), LbPolicy::RoundRobin),
-        (typed(&["maglev.v3.Maglev", "random.v3.Random"]), LbPolicy::Random),
+        (typed(&["pick_first.v3.PickFirst", "random.v3.Random"]), LbPolicy::Random),
         (typed(&["least_request.v3.LeastRequest, choice_count: 3"]), least(3, 1.0)),
     ] {
         assert_eq!(accepted(&with_cluster(&fields)).0.clusters[0].lb, policy, "{fields}");
     }
-    for fields in ["lb_policy: RING_HASH", "lb_policy: MAGLEV", &typed(&["maglev.v3.Maglev"])] {
+    for fields in ["lb_policy: CLUSTER_PROVIDED", &typed(&["pick_first.v3.PickFirst"])] {
         assert_eq!(only_error(&with_cluster(fields)).0, "not-supported-yet", "{fields}");
     }
     assert_eq!(only_error(&with_cluster("lb_policy: LOAD_BALANCING_POLICY_CONFIG")).0, "missing-policy");
+}
+
+#[test]
+fn hashing_policies_translate() {
+    let lb = |fields: &str| accepted(&with_cluster(fields)).0.clusters[0].lb.clone();
+    let typed = |config: &str| {
+        lb(&format!(
+            "load_balancing_policy: {{policies: [{{typed_extension_config: {{name: nm, typed_config: {{\"@type\": type.googleapis.com/envoy.extensions.load_balancing_policies.{config}}}}}}}]}}"
+        ))
+    };
+    let ring = |minimum_size, maximum_size, function, common| {
+        LbPolicy::RingHash(RingHash { minimum_size, maximum_size, function, common })
+    };
+    let plain = ConsistentHashing::default();
+    let bounded = ConsistentHashing { use_hostname: true, balance_factor: Some(150) };
+    let common = "consistent_hashing_lb_config: {use_hostname_for_hashing: true, hash_balance_factor: 150}";
+    assert_eq!(lb("lb_policy: RING_HASH"), ring(1024, 8 << 20, HashFunction::Xx, plain));
+    assert_eq!(
+        lb(&format!(
+            "type: STRICT_DNS, lb_policy: RING_HASH, common_lb_config: {{{common}}}, ring_hash_lb_config: {{minimum_ring_size: 2, \
+             maximum_ring_size: 9, hash_function: MURMUR_HASH_2}}"
+        )),
+        ring(2, 9, HashFunction::Murmur2, bounded)
+    );
+    assert_eq!(typed(&format!("ring_hash.v3.RingHash, {common}")), ring(1024, 8 << 20, HashFunction::Xx, bounded));
+    assert_eq!(lb("lb_policy: MAGLEV"), LbPolicy::Maglev(Maglev { table_size: 65537, common: plain }));
+    assert_eq!(
+        lb(&format!(
+            "type: STRICT_DNS, lb_policy: MAGLEV, common_lb_config: {{{common}}}, maglev_lb_config: {{table_size: 7}}"
+        )),
+        LbPolicy::Maglev(Maglev { table_size: 7, common: bounded })
+    );
+    assert_eq!(
+        typed(&format!("maglev.v3.Maglev, table_size: 11, {common}")),
+        LbPolicy::Maglev(Maglev { table_size: 11, common: bounded })
+    );
+    for (fields, code) in [
+        ("lb_policy: MAGLEV, maglev_lb_config: {table_size: 9}", "bad-table-size"),
+        ("common_lb_config: {consistent_hashing_lb_config: {use_hostname_for_hashing: true}}", "hashing-by-name"),
+        ("lb_policy: RING_HASH, ring_hash_lb_config: {minimum_ring_size: 3, maximum_ring_size: 2}", "bad-ring-size"),
+    ] {
+        assert_eq!(only_error(&with_cluster(fields)).0, code, "{fields}");
+    }
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub(super) const TABLE: &[Support] = &[
             "upstream_bind_config",
             "least_request_lb_config",
             "round_robin_lb_config",
+            "ring_hash_lb_config",
+            "maglev_lb_config",
             "common_lb_config",
             "transport_socket",
             "protocol_selection",
@@ -53,10 +55,17 @@ pub(super) const TABLE: &[Support] = &[
     Support::of("envoy.config.cluster.v3.Cluster.RefreshRate", &["*"]),
     Support::of("envoy.config.cluster.v3.Cluster.LeastRequestLbConfig", &["choice_count", "active_request_bias"]),
     Support::of("envoy.config.cluster.v3.Cluster.RoundRobinLbConfig", &[]),
-    Support::of("envoy.config.cluster.v3.Cluster.CommonLbConfig", &["healthy_panic_threshold"]).ignoring(&[
+    Support::of("envoy.config.cluster.v3.Cluster.RingHashLbConfig", &["*"]),
+    Support::of("envoy.config.cluster.v3.Cluster.MaglevLbConfig", &["*"]),
+    Support::of(
+        "envoy.config.cluster.v3.Cluster.CommonLbConfig",
+        &["healthy_panic_threshold", "consistent_hashing_lb_config"],
+    )
+    .ignoring(&[
         ("update_merge_window", "it delays updates of control planes only"),
         ("ignore_new_hosts_until_first_hc", HEALTH),
     ]),
+    Support::of("envoy.config.cluster.v3.Cluster.CommonLbConfig.ConsistentHashingLbConfig", &["*"]),
     Support::of("envoy.config.cluster.v3.UpstreamConnectionOptions", &["tcp_keepalive"])
         .ignoring(&[("set_local_interface_name_on_upstream_connections", "only filters that are not built read it")]),
     Support::of("envoy.config.core.v3.BindConfig", &["source_address", "socket_options"]),
@@ -68,6 +77,25 @@ pub(super) const TABLE: &[Support] = &[
         &["choice_count", "active_request_bias"],
     ),
     Support::of("envoy.extensions.load_balancing_policies.random.v3.Random", &[]),
+    Support::of(
+        "envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash",
+        &[
+            "hash_function",
+            "minimum_ring_size",
+            "maximum_ring_size",
+            "use_hostname_for_hashing",
+            "hash_balance_factor",
+            "consistent_hashing_lb_config",
+        ],
+    ),
+    Support::of(
+        "envoy.extensions.load_balancing_policies.maglev.v3.Maglev",
+        &["table_size", "consistent_hashing_lb_config"],
+    ),
+    Support::of(
+        "envoy.extensions.load_balancing_policies.common.v3.ConsistentHashingLbConfig",
+        &["use_hostname_for_hashing", "hash_balance_factor"],
+    ),
     Support::of("envoy.config.core.v3.RuntimeDouble", &["default_value"])
         .ignoring(&[("runtime_key", "the default value counts")]),
     Support::of("envoy.config.cluster.v3.CircuitBreakers", &["thresholds"]),
