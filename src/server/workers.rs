@@ -214,8 +214,9 @@ async fn run_worker(
 }
 
 async fn stop_accepting(listeners: Vec<(Arc<Listener>, ListenerHandle)>) {
-    for (_, handle) in listeners {
-        handle.stop_accepting().await;
+    let stopping: Vec<_> = listeners.into_iter().map(|(_, handle)| handle.stop_accepting()).collect();
+    for stopped in stopping {
+        stopped.await;
     }
 }
 

@@ -21,7 +21,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockFilter, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::{
@@ -227,11 +227,32 @@ impl Listener {
         }
     }
 
+    /// New connections find nobody from here on, while those whose handshake has begun still
+    /// complete it and arrive: the kernel drops what asks for a new one (a SYN), as if it had been
+    /// lost, and a client that asks again finds the address closed. The only way to close a socket
+    /// without resetting somebody: closing it at once would cut off whoever is in the middle of a
+    /// handshake. False where it is not needed (Unix sockets connect at once) or not possible.
+    ///
+    /// It holds for everybody who shares the socket by a duplicated descriptor.
+    pub fn refuse_new(&self) -> bool {
+        matches!(self.source, Source::Tcp(_)) && socket2::SockRef::from(self).attach_filter(&WITHOUT_SYN).is_ok()
+    }
+
     /// What the listener is bound to. Under a wildcard the address of a connection differs.
     pub fn local_address(&self) -> &SocketAddress {
         &self.local
     }
 }
+
+/// A classic BPF program over the TCP header: drops a segment with SYN and without ACK, passes all
+/// others. (Load the flags, keep those two; is it SYN alone? No bytes of the segment, or all.)
+const WITHOUT_SYN: [SockFilter; 5] = [
+    SockFilter::new(0x30, 0, 0, 13),
+    SockFilter::new(0x54, 0, 0, 0x12),
+    SockFilter::new(0x15, 0, 1, 0x02),
+    SockFilter::new(0x06, 0, 0, 0),
+    SockFilter::new(0x06, 0, 0, u32::MAX),
+];
 
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {

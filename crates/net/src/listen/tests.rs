@@ -103,3 +103,21 @@ async fn what_waits_in_the_queue_can_be_taken_without_waiting() {
     assert_eq!(peer, SocketAddress::Ip(client.local_addr().unwrap()));
     assert!(listener.take_queued().is_none());
 }
+
+#[tokio::test]
+async fn who_comes_after_the_end_of_listening_was_announced_waits_in_vain_and_others_are_served() {
+    let listener = BoundSocket::bind(&loopback()).unwrap().into_listener().unwrap();
+    let address = listener.local_address().ip().unwrap();
+    let early = std::net::TcpStream::connect(address).unwrap();
+    if !listener.refuse_new() {
+        return;
+    }
+    let late = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    late.set_nonblocking(true).unwrap();
+    // Nobody answers, so it neither succeeds nor fails.
+    late.connect(&address.into()).unwrap_err();
+    let (_, peer) = listener.take_queued().unwrap();
+    assert_eq!(peer.ip(), Some(early.local_addr().unwrap()));
+    assert!(listener.take_queued().is_none());
+    assert!(late.take_error().unwrap().is_none() && late.peer_addr().is_err());
+}

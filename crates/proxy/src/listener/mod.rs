@@ -37,14 +37,19 @@ pub struct ListenerHandle {
 }
 
 impl ListenerHandle {
-    /// Closes the socket. Connections that wait in its accept queue are taken first, for their
-    /// peers believe in them; open connections go on.
-    pub async fn stop_accepting(self) {
+    /// Closes the socket. Connections that wait in its accept queue, or are about to, are taken
+    /// first, for their peers believe in them; open connections go on. Takes [`HANDSHAKES`] with TCP.
+    ///
+    /// Stopping begins with the call, not with the first poll, so that many stop at the same time.
+    pub fn stop_accepting(self) -> impl Future<Output = ()> {
         self.stop.notify_one();
         // Ends with an error only if the loop panicked, which stops it too.
-        let _ = self.accepting.await;
+        async move { self.accepting.await.unwrap_or(()) }
     }
 }
+
+/// How long a handshake may still take when its listener closes: a round trip around the world.
+const HANDSHAKES: Duration = Duration::from_millis(250);
 
 /// More than a queue holds (`net.core.somaxconn`), so that a flood of new ones is no endless work.
 const MAX_QUEUED: usize = 4096;
@@ -101,6 +106,13 @@ impl Listener {
         tokio::select! {
             () = self.accept(&socket) => {}
             () = stop.notified() => {}
+        }
+        // Handshakes that have begun come to their end; then nobody is left in the queue.
+        if socket.refuse_new() {
+            tokio::select! {
+                () = self.accept(&socket) => {}
+                () = self.context.timers.sleep(HANDSHAKES) => {}
+            }
         }
         for _ in 0..MAX_QUEUED {
             let Some((stream, peer)) = socket.take_queued() else { break };

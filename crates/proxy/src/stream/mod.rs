@@ -207,6 +207,12 @@ impl Stream {
             self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_NON_RELATIVE_PATH);
             return Err(Failure::AbsolutePath);
         }
+        // Without its type nobody can know what the content asks for.
+        if request.method.as_str() == "QUERY"
+            && request.headers.get(&http::header::CONTENT_TYPE).is_none_or(http::HeaderValue::is_empty)
+        {
+            return Err(Failure::QueryWithoutContentType);
+        }
         request_headers::normalize_host(&settings, local, request);
         let normalized = path::normalize(&settings, &request.path);
         if let Some(path) = normalized.path {
