@@ -11,16 +11,26 @@ pub(crate) fn location(redirect: &Redirect, matched: &RouteMatch, request: &Requ
     let scheme = redirect.scheme.as_deref().unwrap_or(request.scheme.as_str());
     let host = host_with_port(redirect, request, scheme);
     let (path, query) = split_query(&request.path);
-    let query = if redirect.strip_query { "" } else { query };
-    let target = match &redirect.path {
-        RedirectPath::Keep | RedirectPath::Format(_) => format!("{path}{query}"),
-        // A replacement that brings its own query keeps it and drops the request's.
-        RedirectPath::Replace(own) if own.contains('?') => own.clone(),
-        RedirectPath::Replace(own) => format!("{own}{query}"),
-        RedirectPath::Prefix(prefix) => format!("{}{query}", replace_matched(matched, path, prefix)),
-        RedirectPath::Regex(regex, with) => format!("{}{query}", replace_regex(regex, with, path)),
-    };
-    format!("{scheme}://{host}{target}")
+    let replaced = replacement(&redirect.path, matched, path);
+    // An empty replacement replaces nothing.
+    let target = replaced.as_deref().filter(|replaced| !replaced.is_empty()).unwrap_or(path);
+    // A replacement that brings its own query keeps it and drops the request's.
+    let own_query = matches!(&redirect.path, RedirectPath::Replace(own) if own.contains('?'));
+    let query = if redirect.strip_query || own_query { "" } else { query };
+    // Without a slash between them the path would go on with the host's name.
+    let slash = if target.starts_with('/') { "" } else { "/" };
+    format!("{scheme}://{host}{slash}{target}{query}")
+}
+
+/// What stands in the path's place; nothing when it stays.
+fn replacement(by: &RedirectPath, matched: &RouteMatch, path: &str) -> Option<String> {
+    match by {
+        RedirectPath::Keep | RedirectPath::Format(_) => None,
+        RedirectPath::Replace(own) => Some(own.clone()),
+        RedirectPath::Prefix(prefix) if prefix.is_empty() => None,
+        RedirectPath::Prefix(prefix) => Some(replace_matched(matched, path, prefix)),
+        RedirectPath::Regex(regex, with) => Some(replace_regex(regex, with, path)),
+    }
 }
 
 /// The location that `require_tls` sends to.

@@ -4,14 +4,16 @@ use nuncio_api::{RequestHead, Text};
 use nuncio_config::model::route::{Forward, HostRewrite, PathMatch, PathRewrite, RouteMatch, WeightedCluster};
 use regex::bytes::{Captures, Regex};
 
-/// The new path (with query) of a forwarded request, when the route rewrites it.
+/// The new path (with query) of a forwarded request, when the route rewrites it. It is never
+/// rewritten to nothing.
 pub(crate) fn path(forward: &Forward, matched: &RouteMatch, path: &str) -> Option<String> {
     let (plain, query) = split_query(path);
     match &forward.path_rewrite {
         PathRewrite::None | PathRewrite::Format(_) => None,
         PathRewrite::Prefix(prefix) => Some(format!("{}{query}", replace_matched(matched, plain, prefix))),
         PathRewrite::Regex(regex, substitution) => {
-            Some(format!("{}{query}", replace_regex(regex, substitution, plain)))
+            let replaced = replace_regex(regex, substitution, plain);
+            (!replaced.is_empty()).then(|| format!("{replaced}{query}"))
         }
     }
 }

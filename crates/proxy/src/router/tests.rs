@@ -55,10 +55,40 @@ fn redirects_read_as_envoys() {
 }
 
 #[test]
+fn a_redirect_never_makes_the_path_part_of_the_host() {
+    let without_slash = RedirectPath::Regex(Regex::new("^/").unwrap(), String::new());
+    let nothing = RedirectPath::Regex(Regex::new("^.*$").unwrap(), String::new());
+    for (path, want) in [
+        (RedirectPath::Replace("foo".into()), "http://h/foo?a=b"),
+        (RedirectPath::Replace("?x=1".into()), "http://h/?x=1"),
+        (RedirectPath::Replace(String::new()), "http://h/.example/q?a=b"),
+        (RedirectPath::Prefix("foo".into()), "http://h/fooexample/q?a=b"),
+        (RedirectPath::Prefix(String::new()), "http://h/.example/q?a=b"),
+        (without_slash, "http://h/.example/q?a=b"),
+        (nothing, "http://h/.example/q?a=b"),
+    ] {
+        let redirect = Redirect { path, ..plain() };
+        assert_eq!(redirect::location(&redirect, &prefix("/."), &request("h", "/.example/q?a=b")), want);
+    }
+}
+
+#[test]
 fn the_default_port_of_the_old_scheme_goes() {
     let to_https = Redirect { scheme: Some("https".into()), ..plain() };
     assert_eq!(redirect::location(&to_https, &prefix("/"), &request("h:80", "/a")), "https://h/a");
     assert_eq!(redirect::location(&to_https, &prefix("/"), &request("h:81", "/a")), "https://h:81/a");
+}
+
+#[test]
+fn a_substitution_that_is_not_right_does_what_envoy_makes_of_it() {
+    let regex = Regex::new("a(b)").unwrap();
+    // To a group that is not there: nothing is replaced.
+    assert_eq!(rewrite::replace_regex(&regex, r"<\9>", "/ab/aab"), "/ab/aab");
+    assert_eq!(rewrite::replace_regex(&regex, r"\0\2", "/ab/aab"), "/ab/aab");
+    // No reference at all: the rest of it is not put in.
+    assert_eq!(rewrite::replace_regex(&regex, r"<\1\x>", "/ab/aab"), "/<b/a<b");
+    assert_eq!(rewrite::replace_regex(&regex, r"<\1\", "/ab/aab"), "/<b/a<b");
+    assert_eq!(rewrite::replace_regex(&regex, r"\\1", "/ab/aab"), r"/\1/a\1");
 }
 
 #[test]
