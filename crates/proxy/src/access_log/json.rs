@@ -126,7 +126,7 @@ fn value(format: &Format, omit: bool, info: &StreamInfo, out: &mut Vec<u8>) -> b
     let start = out.len();
     out.push(b'"');
     if let [Part::Operator(operator)] = format.parts.as_slice() {
-        match render::operator(operator, info, out) {
+        match render::typed_operator(operator, info, out) {
             Written::Text => close_quotes(start + 1, out),
             Written::Number => {
                 out.remove(start);

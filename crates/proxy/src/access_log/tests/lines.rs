@@ -300,3 +300,15 @@ fn every_command_without_parameters_prints_something_or_nothing() {
         assert!(!line.contains('%'), "{format} printed {line}");
     }
 }
+
+#[test]
+fn a_number_out_of_a_coalesce_is_cut_in_texts_only() {
+    let mut info = stream(Some(request("/", &[])));
+    respond(&mut info, 204, &[]);
+    let (cut, inner) = (
+        r#"%COALESCE({"operators":["RESPONSE_CODE"]}):2%"#,
+        r#"%COALESCE({"operators":[{"command":"COALESCE","param":"{\"operators\":[\"RESPONSE_CODE\"]}","max_length":2}]})%"#,
+    );
+    assert_eq!(text(&format!("{cut}|{inner}|{}", cut.replace(":2", ":0")), &info), "20|20|");
+    assert_eq!(json(object(&[("a", cut), ("b", inner)]), false, &info), "{\"a\":204,\"b\":204}\n");
+}
