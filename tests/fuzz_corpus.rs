@@ -108,3 +108,13 @@ fn the_route_index_finds_what_a_scan_finds() {
 fn a_server_answers_any_bytes_in_order_or_closes() {
     replay_all("server_bytes", 150, fuzz::server_bytes);
 }
+
+#[test]
+fn any_format_prints_the_same_twice_and_json_is_json() {
+    replay_all("format", 5_000, nuncio_proxy::fuzz::format);
+}
+
+#[test]
+fn any_substitution_does_what_the_engine_makes_of_it() {
+    replay_all("regex_rewrite", 1_000, nuncio_proxy::fuzz::regex_rewrite);
+}

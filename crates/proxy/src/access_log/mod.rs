@@ -88,6 +88,11 @@ impl Logs {
     }
 }
 
+/// Appends the line that `format` makes of a stream.
+pub(crate) fn append_line(format: &LogFormat, info: &StreamInfo, out: &mut Vec<u8>) {
+    Line::new(format).render(info, out);
+}
+
 impl Line {
     fn new(format: &LogFormat) -> Self {
         match format {
