@@ -2,7 +2,7 @@
 
 use http::{HeaderName, HeaderValue};
 
-use super::format::Format;
+use super::{StringMatcher, format::Format};
 
 /// Changes to a header list, applied removes last, as Envoy does per level.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +18,17 @@ impl HeaderMutation {
     pub fn is_empty(&self) -> bool {
         self.add.is_empty() && self.remove.is_empty()
     }
+}
+
+/// One step of `HeaderMutation`s that apply one after the other.
+#[derive(Clone, Debug)]
+pub enum HeaderChange {
+    /// `append`
+    Add(HeaderAddition),
+    /// `remove`
+    Remove(HeaderName),
+    /// `remove_on_match`: every header whose name matches.
+    RemoveMatching(StringMatcher),
 }
 
 /// One header to add.

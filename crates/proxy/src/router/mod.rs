@@ -5,6 +5,7 @@
 
 pub(crate) mod charge;
 pub(crate) mod plan;
+pub(crate) mod read;
 pub(crate) mod redirect;
 pub(crate) mod rewrite;
 #[cfg(test)]

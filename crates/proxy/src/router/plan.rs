@@ -8,6 +8,8 @@ use nuncio_config::model::{
     route::{ClusterSpecifier, Forward, WeightedCluster},
 };
 
+use super::read;
+
 /// The decision.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -60,7 +62,7 @@ fn choose_cluster(
 ) -> (Option<Arc<str>>, Option<usize>) {
     match specifier {
         ClusterSpecifier::Name(name) => (Some(Arc::clone(name)), None),
-        ClusterSpecifier::Header(header) => (request.headers.get_str(header).map(Arc::from), None),
+        ClusterSpecifier::Header(header) => (read::first(request, header).map(Arc::from), None),
         ClusterSpecifier::Weighted(clusters, _) => match draw(clusters, random) {
             Some((index, chosen)) => (name_of(chosen, request), Some(index)),
             None => (None, None),
@@ -70,7 +72,7 @@ fn choose_cluster(
 
 fn name_of(chosen: &WeightedCluster, request: &RequestHead) -> Option<Arc<str>> {
     match &chosen.header {
-        Some(header) => request.headers.get_str(header).map(Arc::from),
+        Some(header) => read::first(request, header).map(Arc::from),
         None => Some(Arc::clone(&chosen.name)),
     }
 }

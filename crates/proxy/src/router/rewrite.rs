@@ -4,6 +4,8 @@ use nuncio_api::{RequestHead, Text};
 use nuncio_config::model::route::{Forward, HostRewrite, PathMatch, PathRewrite, RouteMatch, WeightedCluster};
 use regex::bytes::{Captures, Regex};
 
+use super::read;
+
 /// The new path (with query) of a forwarded request, when the route rewrites it. It is never
 /// rewritten to nothing.
 pub(crate) fn path(forward: &Forward, matched: &RouteMatch, path: &str) -> Option<String> {
@@ -82,7 +84,7 @@ pub(crate) fn host(
     match &forward.host_rewrite {
         HostRewrite::None | HostRewrite::PathRegex(..) | HostRewrite::Format(_) => None,
         HostRewrite::Literal(host) => Some(Text::from(host.as_str())),
-        HostRewrite::Header(name) => request.headers.get_str(name).filter(|v| !v.is_empty()).map(Text::from),
+        HostRewrite::Header(name) => read::first(request, name).filter(|v| !v.is_empty()).map(Text::from),
         HostRewrite::Auto => upstream_name.filter(|name| !name.is_empty()).map(Text::from),
     }
 }

@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderName, StatusCode};
+use http::StatusCode;
 use regex::bytes::Regex;
 
 use super::{
     PerFilter,
     policy::{HashPolicy, HedgePolicy, InternalRedirectPolicy, MirrorPolicy, RetryPolicy, Upgrade},
 };
-use crate::model::{format::Format, header::HeaderMutation};
+use crate::model::{format::Format, header::HeaderMutation, local_reply::BodyFormat, matcher::MatchedHeader};
 
 /// What a matched route does.
 #[derive(Clone, Debug)]
@@ -80,6 +80,8 @@ pub enum PathRewrite {
 /// `RouteAction.MaxStreamDuration` and the older fields about gRPC time-outs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MaxStreamDuration {
+    /// `max_stream_duration` is set, with whatever in it: the older fields are not looked at then.
+    pub is_newer: bool,
     /// `max_stream_duration`; zero = off even if the manager has one.
     pub limit: Option<Duration>,
     /// `grpc_timeout_header_max`: `grpc-timeout` sets the duration, up to this (zero: unbounded).
@@ -98,7 +100,7 @@ pub enum ClusterSpecifier {
     /// `cluster`
     Name(Arc<str>),
     /// `cluster_header`
-    Header(HeaderName),
+    Header(MatchedHeader),
     /// `weighted_clusters`
     Weighted(Vec<WeightedCluster>, RandomValue),
 }
@@ -110,7 +112,7 @@ pub enum RandomValue {
     #[default]
     Random,
     /// `header_name`: the header's value as an unsigned number; a random one when it is none.
-    Header(HeaderName),
+    Header(MatchedHeader),
     /// `use_hash_policy`: the hash of the route's hash policy, a random one when there is none.
     HashPolicy,
 }
@@ -123,7 +125,7 @@ pub struct WeightedCluster {
     /// Weight.
     pub weight: u32,
     /// `cluster_header` in place of a name.
-    pub header: Option<HeaderName>,
+    pub header: Option<MatchedHeader>,
     /// Request header changes.
     pub request_headers: HeaderMutation,
     /// Response header changes.
@@ -146,7 +148,7 @@ pub enum HostRewrite {
     /// `auto_host_rewrite`: the chosen upstream host's name (DNS clusters).
     Auto,
     /// `host_rewrite_header`
-    Header(HeaderName),
+    Header(MatchedHeader),
     /// `host_rewrite_path_regex`: pattern over the path and substitution.
     PathRegex(Regex, String),
     /// `host_rewrite`, in the substitution format language.
@@ -193,5 +195,5 @@ pub struct DirectResponse {
     /// Body, read at load.
     pub body: bytes::Bytes,
     /// `body_format`: how the body is dressed.
-    pub format: Option<Arc<crate::model::local_reply::BodyFormat>>,
+    pub format: Option<Arc<BodyFormat>>,
 }

@@ -19,9 +19,9 @@ pub use action::{
 };
 pub use matching::{CookieMatcher, FilterStateMatcher, PathMatch, RouteMatch, RuntimeFraction, TlsMatch};
 pub use policy::{
-    BackOff, CookieAttribute, HashPolicy, HashSource, HedgePolicy, HostPredicate, InternalRedirectPolicy, MirrorPolicy,
-    RateLimitedBackOff, RedirectPredicate, ResetHeader, ResetHeaderFormat, RetryOn, RetryPolicy, RetryPriority,
-    Upgrade, VirtualCluster,
+    BackOff, ConnectConfig, CookieAttribute, HashPolicy, HashSource, HedgePolicy, HostPredicate,
+    InternalRedirectPolicy, MirrorPolicy, RateLimitedBackOff, RedirectPredicate, ResetHeader, ResetHeaderFormat,
+    RetryOn, RetryPolicy, RetryPriority, Upgrade, VirtualCluster,
 };
 
 /// A route table.

@@ -9,7 +9,10 @@ use regex::bytes::Regex;
 use serde_json::{Map, Value};
 
 use super::matching::RuntimeFraction;
-use crate::model::{header::HeaderMutation, matcher::HeaderMatcher};
+use crate::model::{
+    header::HeaderChange,
+    matcher::{HeaderMatcher, MatchedHeader},
+};
 
 bitflags! {
     /// What is retried: `retry_on`, `x-envoy-retry-on` and `x-envoy-retry-grpc-on`.
@@ -48,6 +51,44 @@ bitflags! {
         /// `reset-before-request`
         const RESET_BEFORE_REQUEST = 1 << 15;
     }
+}
+
+impl RetryOn {
+    /// The conditions that `retry_on` and `x-envoy-retry-on` list; names that mean nothing are passed over.
+    #[must_use]
+    pub fn from_names(list: &str) -> Self {
+        each_of(list, |name| match name {
+            "5xx" => Self::FIVE_XX,
+            "gateway-error" => Self::GATEWAY_ERROR,
+            "connect-failure" => Self::CONNECT_FAILURE,
+            "retriable-4xx" => Self::RETRIABLE_4XX,
+            "refused-stream" => Self::REFUSED_STREAM,
+            "retriable-status-codes" => Self::RETRIABLE_STATUS_CODES,
+            "retriable-headers" => Self::RETRIABLE_HEADERS,
+            "reset" => Self::RESET,
+            "reset-before-request" => Self::RESET_BEFORE_REQUEST,
+            "envoy-ratelimited" => Self::ENVOY_RATE_LIMITED,
+            "http3-post-connect-failure" => Self::HTTP3_POST_CONNECT_FAILURE,
+            _ => Self::empty(),
+        })
+    }
+
+    /// The gRPC conditions that `retry_on` and `x-envoy-retry-grpc-on` list.
+    #[must_use]
+    pub fn from_grpc_names(list: &str) -> Self {
+        each_of(list, |name| match name {
+            "cancelled" => Self::GRPC_CANCELLED,
+            "deadline-exceeded" => Self::GRPC_DEADLINE_EXCEEDED,
+            "resource-exhausted" => Self::GRPC_RESOURCE_EXHAUSTED,
+            "unavailable" => Self::GRPC_UNAVAILABLE,
+            "internal" => Self::GRPC_INTERNAL,
+            _ => Self::empty(),
+        })
+    }
+}
+
+fn each_of(list: &str, meaning: impl Fn(&str) -> RetryOn) -> RetryOn {
+    list.split(',').map(|name| meaning(name.trim_ascii())).collect()
 }
 
 /// `RetryPolicy`.
@@ -149,7 +190,7 @@ pub struct MirrorPolicy {
     /// `cluster`
     pub cluster: Arc<str>,
     /// `cluster_header` in its place
-    pub cluster_header: Option<HeaderName>,
+    pub cluster_header: Option<MatchedHeader>,
     /// `runtime_fraction`; `None` = all.
     pub fraction: Option<RuntimeFraction>,
     /// `disable_shadow_host_suffix_append`
@@ -157,7 +198,7 @@ pub struct MirrorPolicy {
     /// `host_rewrite_literal`
     pub host_rewrite: Option<String>,
     /// `request_headers_mutations`
-    pub request_headers: HeaderMutation,
+    pub request_headers: Vec<HeaderChange>,
     /// `trace_sampled` (None: as the primary)
     pub trace_sampled: Option<bool>,
 }
@@ -177,7 +218,7 @@ pub enum HashSource {
     /// `header`, its value rewritten first when asked.
     Header {
         /// `header_name`
-        name: HeaderName,
+        name: MatchedHeader,
         /// `regex_rewrite`
         rewrite: Option<(Regex, String)>,
     },

@@ -14,10 +14,13 @@ use envoy_types::pb::{
     google::protobuf::{Any, Struct},
 };
 
+use http::HeaderValue;
+
 use super::{Context, extension, json};
 use crate::model::{
     AccessLog,
     access_log::{LogFormat, LogSink},
+    local_reply::BodyFormat,
     report::Path,
 };
 
@@ -102,6 +105,22 @@ impl Context<'_> {
             }
             Some(By::JsonFormat(fields)) => Some(self.json_log(&path.field("json_format"), &fields, omit)),
         }
+    }
+
+    /// A body made from the stream, for the proxy's own answers.
+    pub(super) fn body_format(&mut self, path: &Path<'_>, mut message: SubstitutionFormatString) -> Option<BodyFormat> {
+        let content_type = match std::mem::take(&mut message.content_type) {
+            text if text.is_empty() => None,
+            text => match HeaderValue::try_from(text) {
+                Ok(value) => Some(value),
+                Err(_) => {
+                    let text = "a header value must not contain control characters";
+                    self.report.error(&path.field("content_type"), "bad-header-value", text);
+                    None
+                }
+            },
+        };
+        Some(BodyFormat { body: self.log_format(path, Some(message))?, content_type })
     }
 
     fn text_log(&mut self, path: &Path<'_>, raw: String, omit_empty_values: bool) -> Option<LogFormat> {

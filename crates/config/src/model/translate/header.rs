@@ -45,7 +45,8 @@ impl Context<'_> {
         mutation
     }
 
-    fn addition(&mut self, path: &Path<'_>, option: HeaderValueOption) -> Option<HeaderAddition> {
+    /// One header to add.
+    pub(super) fn addition(&mut self, path: &Path<'_>, option: HeaderValueOption) -> Option<HeaderAddition> {
         let action = self.append_action(path, &option);
         let header = option.header.unwrap_or_default();
         let header_path = path.field("header");
@@ -106,7 +107,7 @@ impl Context<'_> {
     }
 
     /// The name of a header that is to be changed.
-    fn changed_header(&mut self, path: &Path<'_>, name: &str, how: &str) -> Option<HeaderName> {
+    pub(super) fn changed_header(&mut self, path: &Path<'_>, name: &str, how: &str) -> Option<HeaderName> {
         if name.starts_with(':') || name.eq_ignore_ascii_case("host") {
             let message = format!(":-prefixed or host headers may not be {how}: `{name}`");
             let help = "rewrite the host with `host_rewrite_literal` and the path with `prefix_rewrite` or \

@@ -77,8 +77,18 @@ impl Context<'_> {
 
     /// Header matchers of a route.
     pub(super) fn header_matchers(&mut self, path: &Path<'_>, list: Vec<route::HeaderMatcher>) -> Vec<HeaderMatcher> {
+        self.header_matchers_in(path, "headers", list)
+    }
+
+    /// The same in a field of another name.
+    pub(super) fn header_matchers_in(
+        &mut self,
+        path: &Path<'_>,
+        field: &str,
+        list: Vec<route::HeaderMatcher>,
+    ) -> Vec<HeaderMatcher> {
         let each = list.into_iter().enumerate();
-        each.filter_map(|(index, matcher)| self.header_matcher(&path.item("headers", index), matcher)).collect()
+        each.filter_map(|(index, matcher)| self.header_matcher(&path.item(field, index), matcher)).collect()
     }
 
     fn header_matcher(&mut self, path: &Path<'_>, matcher: route::HeaderMatcher) -> Option<HeaderMatcher> {
@@ -117,7 +127,8 @@ impl Context<'_> {
         }))
     }
 
-    fn matched_header(&mut self, path: &Path<'_>, name: &str) -> Option<MatchedHeader> {
+    /// A header that is only read: pseudo headers too.
+    pub(super) fn matched_header(&mut self, path: &Path<'_>, name: &str) -> Option<MatchedHeader> {
         Some(match name.to_ascii_lowercase().as_str() {
             ":method" => MatchedHeader::Method,
             ":path" => MatchedHeader::Path,

@@ -3,16 +3,20 @@
 //! Semantic rules of a table are checked here: unique names and domains, one `*`, routes that
 //! can never be reached (`shadow`). What a route does is `route_action`'s.
 
+use std::sync::Arc;
+
 use envoy_types::pb::envoy::config::route::v3 as pb;
 use rustc_hash::FxHashMap;
 
 use super::{
-    Context, header, shadow,
+    Context, header,
+    route_action::HostPolicies,
+    shadow,
     value::{flag, runtime_fraction, size},
 };
 use crate::model::{
     report::Path,
-    route::{PathMatch, RequireTls, Route, RouteMatch, RouteTable, VirtualHost},
+    route::{MirrorPolicy, PathMatch, RequireTls, Route, RouteMatch, RouteTable, VirtualHost},
 };
 
 /// Where a table came from; it decides whether unknown clusters are errors by default.
@@ -42,12 +46,13 @@ pub(super) fn table(
         validate_clusters: flag(message.validate_clusters, origin == Origin::Static),
         max_direct_response_body: size(message.max_direct_response_body_size_bytes, 4096),
     };
+    let mirrors = cx.mirrors(path, message.request_mirror_policies, rules, &Arc::default());
     let mut names = Names { table: message.name.clone(), ..Names::default() };
     let mut virtual_hosts = Vec::with_capacity(message.virtual_hosts.len());
     for (index, host) in message.virtual_hosts.into_iter().enumerate() {
         let path = path.item("virtual_hosts", index);
         names.check(cx, &path, index, &host);
-        virtual_hosts.push(virtual_host(cx, &path, host, rules).into());
+        virtual_hosts.push(virtual_host(cx, &path, host, rules, &mirrors).into());
     }
     let internal = message.internal_only_headers.iter().enumerate();
     RouteTable {
@@ -113,7 +118,13 @@ impl Names {
 }
 
 #[expect(deprecated, reason = "`per_request_buffer_limit_bytes` is still accepted")]
-fn virtual_host(cx: &mut Context<'_>, path: &Path<'_>, message: pb::VirtualHost, rules: TableRules) -> VirtualHost {
+fn virtual_host(
+    cx: &mut Context<'_>,
+    path: &Path<'_>,
+    mut message: pb::VirtualHost,
+    rules: TableRules,
+    mirrors: &Arc<[MirrorPolicy]>,
+) -> VirtualHost {
     use pb::virtual_host::TlsRequirementType as Tls;
     let require_tls = match message.require_tls() {
         Tls::None => RequireTls::None,
@@ -121,11 +132,12 @@ fn virtual_host(cx: &mut Context<'_>, path: &Path<'_>, message: pb::VirtualHost,
         Tls::All => RequireTls::All,
     };
     let limit = request_buffer_limit(&message.per_request_buffer_limit_bytes, message.request_body_buffer_limit);
+    let policies = cx.host_policies(path, &mut message, rules, mirrors);
     let mut reached = shadow::Reached::default();
     let mut routes = Vec::with_capacity(message.routes.len());
     for (index, wire) in message.routes.into_iter().enumerate() {
         let path = path.item("routes", index);
-        if let Some(mut route) = route(cx, &path, wire, rules) {
+        if let Some(mut route) = route(cx, &path, wire, rules, &policies) {
             route.request_buffer_limit = route.request_buffer_limit.or(limit);
             reached.check(&mut cx.report, &path, index, &route.matches);
             routes.push(route.into());
@@ -150,6 +162,8 @@ fn virtual_host(cx: &mut Context<'_>, path: &Path<'_>, message: pb::VirtualHost,
         ),
         include_request_attempt_count: message.include_request_attempt_count,
         include_attempt_count_in_response: message.include_attempt_count_in_response,
+        include_is_timeout_retry_header: message.include_is_timeout_retry_header,
+        virtual_clusters: cx.virtual_clusters(path, message.virtual_clusters),
         ..VirtualHost::default()
     }
 }
@@ -163,11 +177,17 @@ fn request_buffer_limit(
 }
 
 #[expect(deprecated, reason = "`per_request_buffer_limit_bytes` is still accepted")]
-fn route(cx: &mut Context<'_>, path: &Path<'_>, message: pb::Route, rules: TableRules) -> Option<Route> {
+fn route(
+    cx: &mut Context<'_>,
+    path: &Path<'_>,
+    message: pb::Route,
+    rules: TableRules,
+    policies: &HostPolicies,
+) -> Option<Route> {
     let request_buffer_limit =
         request_buffer_limit(&message.per_request_buffer_limit_bytes, message.request_body_buffer_limit);
     let matches = route_match(cx, &path.field("match"), message.r#match.unwrap_or_default());
-    let action = cx.route_action(path, message.action, rules);
+    let action = cx.route_action(path, message.action, rules, policies);
     let request_headers =
         cx.mutation(path, header::REQUEST, message.request_headers_to_add, message.request_headers_to_remove);
     let response_headers =

@@ -17,6 +17,7 @@ mod hcm;
 mod header;
 mod listener;
 mod matcher;
+mod policy;
 mod route;
 
 const HCM: &str = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";

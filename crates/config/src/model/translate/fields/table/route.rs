@@ -2,7 +2,7 @@
 
 use super::{METADATA, Support};
 
-const BUFFER: &str = "bodies are streamed: nothing that is built holds a whole one";
+const HEDGING: &str = "Envoy does not read it either";
 const VALIDATION: &str = "it only concerns validation";
 
 pub(super) const TABLE: &[Support] = &[
@@ -21,6 +21,7 @@ pub(super) const TABLE: &[Support] = &[
             "max_direct_response_body_size_bytes",
             "ignore_port_in_host_matching",
             "ignore_path_parameters_in_path_matching",
+            "request_mirror_policies",
         ],
     )
     .ignoring(&[("metadata", METADATA)]),
@@ -37,15 +38,16 @@ pub(super) const TABLE: &[Support] = &[
             "response_headers_to_remove",
             "include_request_attempt_count",
             "include_attempt_count_in_response",
+            "include_is_timeout_retry_header",
+            "per_request_buffer_limit_bytes",
+            "request_body_buffer_limit",
+            "virtual_clusters",
+            "retry_policy",
+            "hedge_policy",
+            "request_mirror_policies",
         ],
     )
-    .ignoring(&[
-        ("per_request_buffer_limit_bytes", BUFFER),
-        ("request_body_buffer_limit", BUFFER),
-        ("metadata", METADATA),
-        ("virtual_clusters", "the statistics per virtual cluster are not built"),
-        ("include_is_timeout_retry_header", "it matters only with retries, which are refused"),
-    ]),
+    .ignoring(&[("metadata", METADATA)]),
     Support::of(
         "envoy.config.route.v3.Route",
         &[
@@ -59,11 +61,11 @@ pub(super) const TABLE: &[Support] = &[
             "request_headers_to_remove",
             "response_headers_to_add",
             "response_headers_to_remove",
+            "per_request_buffer_limit_bytes",
+            "request_body_buffer_limit",
         ],
     )
     .ignoring(&[
-        ("per_request_buffer_limit_bytes", BUFFER),
-        ("request_body_buffer_limit", BUFFER),
         ("stat_prefix", "the statistics per route are not built"),
         ("metadata", METADATA),
         ("decorator", "it matters only with tracing, which is refused"),
@@ -103,15 +105,77 @@ pub(super) const TABLE: &[Support] = &[
             "idle_timeout",
             "priority",
             "max_stream_duration",
+            "flush_timeout",
+            "retry_policy",
+            "hedge_policy",
+            "request_mirror_policies",
+            "hash_policy",
+            "internal_redirect_policy",
+            "internal_redirect_action",
+            "max_internal_redirects",
+            "upgrade_configs",
+            "max_grpc_timeout",
+            "grpc_timeout_offset",
+            "early_data_policy",
         ],
     )
     .ignoring(&[
         ("metadata_match", "it matters only with subset load balancing, which is refused"),
         ("include_vh_rate_limits", "it matters only with rate limits, which are refused"),
     ]),
-    Support::of("envoy.config.route.v3.RouteAction.MaxStreamDuration", &["max_stream_duration"]),
-    Support::of("envoy.config.route.v3.WeightedCluster", &["clusters", "runtime_key_prefix"])
-        .ignoring(&[("total_weight", VALIDATION)]),
+    Support::of("envoy.config.route.v3.RouteAction.MaxStreamDuration", &["*"]),
+    Support::of(
+        "envoy.config.route.v3.RetryPolicy",
+        &[
+            "retry_on",
+            "num_retries",
+            "per_try_timeout",
+            "per_try_idle_timeout",
+            "retry_priority",
+            "retry_host_predicate",
+            "host_selection_retry_max_attempts",
+            "retriable_status_codes",
+            "retry_back_off",
+            "rate_limited_retry_back_off",
+            "retriable_headers",
+            "retriable_request_headers",
+        ],
+    ),
+    Support::of("envoy.config.route.v3.RetryPolicy.RetryPriority", &["*"]),
+    Support::of("envoy.config.route.v3.RetryPolicy.RetryHostPredicate", &["*"]),
+    Support::of("envoy.config.route.v3.RetryPolicy.RetryBackOff", &["*"]),
+    Support::of("envoy.config.route.v3.RetryPolicy.RateLimitedRetryBackOff", &["*"]),
+    Support::of("envoy.config.route.v3.RetryPolicy.ResetHeader", &["*"]),
+    Support::of("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate", &["*"]),
+    Support::of("envoy.extensions.retry.host.omit_canary_hosts.v3.OmitCanaryHostsPredicate", &["*"]),
+    Support::of("envoy.extensions.retry.host.omit_host_metadata.v3.OmitHostMetadataConfig", &["*"]),
+    Support::of("envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig", &["*"]),
+    Support::of("envoy.config.route.v3.HedgePolicy", &["hedge_on_per_try_timeout"])
+        .ignoring(&[("initial_requests", HEDGING), ("additional_request_chance", HEDGING)]),
+    Support::of("envoy.config.route.v3.RouteAction.RequestMirrorPolicy", &["*"]),
+    Support::of("envoy.config.common.mutation_rules.v3.HeaderMutation", &["*"]),
+    Support::of("envoy.config.common.mutation_rules.v3.HeaderMutation.RemoveOnMatch", &["*"]),
+    Support::of("envoy.config.route.v3.RouteAction.HashPolicy", &["*"]),
+    Support::of("envoy.config.route.v3.RouteAction.HashPolicy.Header", &["*"]),
+    Support::of("envoy.config.route.v3.RouteAction.HashPolicy.Cookie", &["*"]),
+    Support::of("envoy.config.route.v3.RouteAction.HashPolicy.CookieAttribute", &["*"]),
+    Support::of("envoy.config.route.v3.RouteAction.HashPolicy.ConnectionProperties", &["*"]),
+    Support::of("envoy.config.route.v3.RouteAction.HashPolicy.QueryParameter", &["*"]),
+    Support::of("envoy.config.route.v3.RouteAction.HashPolicy.FilterState", &["*"]),
+    Support::of("envoy.config.route.v3.InternalRedirectPolicy", &["*"]),
+    Support::of("envoy.extensions.internal_redirect.allow_listed_routes.v3.AllowListedRoutesConfig", &["*"]),
+    Support::of("envoy.extensions.internal_redirect.previous_routes.v3.PreviousRoutesConfig", &["*"]),
+    Support::of("envoy.extensions.internal_redirect.safe_cross_scheme.v3.SafeCrossSchemeConfig", &["*"]),
+    Support::of("envoy.config.route.v3.RouteAction.UpgradeConfig", &["*"]),
+    Support::of("envoy.config.route.v3.RouteAction.UpgradeConfig.ConnectConfig", &["*"]),
+    Support::of("envoy.config.core.v3.ProxyProtocolConfig", &["version"]),
+    Support::of("envoy.extensions.early_data.v3.DefaultEarlyDataPolicy", &["*"]),
+    Support::of("envoy.config.route.v3.VirtualCluster", &["*"]),
+    Support::of(
+        "envoy.config.route.v3.WeightedCluster",
+        &["clusters", "runtime_key_prefix", "header_name", "use_hash_policy"],
+    )
+    .ignoring(&[("total_weight", VALIDATION)]),
     Support::of(
         "envoy.config.route.v3.WeightedCluster.ClusterWeight",
         &[
@@ -140,7 +204,7 @@ pub(super) const TABLE: &[Support] = &[
             "strip_query",
         ],
     ),
-    Support::of("envoy.config.route.v3.DirectResponseAction", &["status", "body"]),
+    Support::of("envoy.config.route.v3.DirectResponseAction", &["*"]),
     Support::of("envoy.config.route.v3.HeaderMatcher", &["*"]),
     Support::of("envoy.config.route.v3.QueryParameterMatcher", &["*"]),
     Support::of("envoy.type.v3.Int64Range", &["*"]),

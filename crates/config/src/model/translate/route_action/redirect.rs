@@ -1,0 +1,50 @@
+//! `RedirectAction`.
+
+use envoy_types::pb::envoy::config::route::v3 as pb;
+use http::StatusCode;
+
+use super::super::Context;
+use crate::model::{
+    report::Path,
+    route::{Redirect, RedirectPath},
+};
+
+impl Context<'_> {
+    pub(super) fn redirect(&mut self, path: &Path<'_>, message: pb::RedirectAction) -> Option<Redirect> {
+        use pb::redirect_action::{PathRewriteSpecifier as By, RedirectResponseCode as Code, SchemeRewriteSpecifier};
+        let status = match message.response_code() {
+            Code::MovedPermanently => StatusCode::MOVED_PERMANENTLY,
+            Code::Found => StatusCode::FOUND,
+            Code::SeeOther => StatusCode::SEE_OTHER,
+            Code::TemporaryRedirect => StatusCode::TEMPORARY_REDIRECT,
+            Code::PermanentRedirect => StatusCode::PERMANENT_REDIRECT,
+        };
+        let Ok(port) = u16::try_from(message.port_redirect) else {
+            let text = format!("port {} is above 65535", message.port_redirect);
+            self.report.error(&path.field("port_redirect"), "bad-port", text);
+            return None;
+        };
+        let location = match message.path_rewrite_specifier {
+            None => RedirectPath::Keep,
+            Some(By::PathRedirect(text)) => RedirectPath::Replace(text),
+            Some(By::PrefixRewrite(prefix)) => RedirectPath::Prefix(prefix),
+            Some(By::RegexRewrite(rewrite)) => {
+                let (regex, substitution) = self.substitution(&path.field("regex_rewrite"), rewrite)?;
+                RedirectPath::Regex(regex, substitution)
+            }
+            // The field check has refused it.
+            Some(By::PathRewrite(_)) => return None,
+        };
+        Some(Redirect {
+            scheme: message.scheme_rewrite_specifier.and_then(|scheme| match scheme {
+                SchemeRewriteSpecifier::HttpsRedirect(https) => https.then(|| "https".to_owned()),
+                SchemeRewriteSpecifier::SchemeRedirect(scheme) => Some(scheme.to_ascii_lowercase()),
+            }),
+            host: Some(message.host_redirect).filter(|host| !host.is_empty()),
+            port: (port != 0).then_some(port),
+            path: location,
+            status,
+            strip_query: message.strip_query,
+        })
+    }
+}
