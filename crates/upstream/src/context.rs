@@ -209,8 +209,26 @@ impl Context {
         })
     }
 
+    /// `max_retries`, or what the budget makes of the requests that are active and in line.
+    fn retry_limit(&self, priority: RoutingPriority) -> u64 {
+        let limits = self.limits(priority);
+        let Some(budget) = limits.retry_budget else { return limits.max_retries };
+        let in_use = |breaker| self.shared.in_use(priority, breaker);
+        let active = in_use(Breaker::Requests) + in_use(Breaker::Pending);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a part of a number of requests, cut as Envoy does"
+        )]
+        let part = (budget.percent / 100.0 * active as f64) as u64;
+        part.max(budget.min_concurrency)
+    }
+
     pub(crate) fn retry_permit(self: &Rc<Self>, priority: RoutingPriority) -> Option<RetryPermit> {
-        if !self.admits(priority, Breaker::Retries) {
+        self.shared.note_retry(priority);
+        if self.shared.in_use(priority, Breaker::Retries) >= self.retry_limit(priority) {
+            self.stats.inc(stats::UPSTREAM_RQ_RETRY_OVERFLOW);
             return None;
         }
         self.shared.take(self.worker, priority, Breaker::Retries);

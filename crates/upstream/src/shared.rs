@@ -1,6 +1,6 @@
 //! What all threads share of one cluster: its stats and the numbers that circuit breakers look at.
 //!
-//! Owns, for each worker, one cache line with what that worker has in use (connections, pending
+//! Owns, for each worker, two cache lines with what that worker has in use (connections, pending
 //! requests, requests and retries of both priorities). A worker writes its own line only, with
 //! relaxed stores; admission and the admin endpoint add all lines up. So a limit holds over all
 //! workers without a shared counter; workers that admit at the same instant may pass it by a few.
@@ -10,7 +10,7 @@
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicU64, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
 use nuncio_config::model::cluster::{Breakers, Cluster as Settings, LbPolicy};
@@ -70,6 +70,8 @@ pub enum Breaker {
     Requests,
     /// `max_retries`
     Retries,
+    /// `max_connection_pools`
+    Pools,
 }
 
 impl Breaker {
@@ -79,6 +81,7 @@ impl Breaker {
             Self::Pending => 1,
             Self::Requests => 2,
             Self::Retries => 3,
+            Self::Pools => 4,
         }
     }
 
@@ -89,14 +92,16 @@ impl Breaker {
             Self::Pending => limits.max_pending_requests,
             Self::Requests => limits.max_requests,
             Self::Retries => limits.max_retries,
+            Self::Pools => limits.max_connection_pools,
         }
     }
 }
 
-/// One worker's use: four numbers of each priority, one cache line.
+/// One worker's use: four numbers of each priority in one cache line, and those of pools, which
+/// seldom change, in another.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-struct UsageLine([AtomicU64; 8]);
+struct UsageLine([AtomicU64; 16]);
 
 /// The part of a cluster that all threads see.
 #[derive(Debug)]
@@ -106,6 +111,8 @@ pub struct ClusterShared {
     lb: Option<Arc<Group>>,
     threads: usize,
     usage: OnceLock<Box<[UsageLine]>>,
+    /// A retry was asked for: from then on Envoy shows nothing left of a retry budget.
+    retried: [AtomicBool; 2],
 }
 
 impl ClusterShared {
@@ -121,6 +128,7 @@ impl ClusterShared {
             lb: lb_group(settings, store),
             threads: store.workers() + 1,
             usage: OnceLock::new(),
+            retried: Default::default(),
         })
     }
 
@@ -158,6 +166,13 @@ impl ClusterShared {
         self.change(worker, priority, breaker, 1);
     }
 
+    /// A retry is asked for.
+    pub(crate) fn note_retry(&self, priority: RoutingPriority) {
+        if let Some(retried) = self.retried.get(priority.index()).filter(|retried| !retried.load(Relaxed)) {
+            retried.store(true, Relaxed);
+        }
+    }
+
     pub(crate) fn give_back(&self, worker: WorkerId, priority: RoutingPriority, breaker: Breaker) {
         self.change(worker, priority, breaker, u64::MAX);
     }
@@ -185,11 +200,10 @@ impl ClusterShared {
                     main.gauge_set(open, is_open);
                 }
                 if let Some(Some(group)) = self.remaining.get(priority.index()) {
-                    group.shard(0).gauge_set(left, limit.saturating_sub(used));
+                    let has_budget = breaker == Breaker::Retries && limits.retry_budget.is_some();
+                    let nothing = has_budget && self.retried.get(priority.index()).is_some_and(|r| r.load(Relaxed));
+                    group.shard(0).gauge_set(left, if nothing { 0 } else { limit.saturating_sub(used) });
                 }
-            }
-            if let Some(Some(group)) = self.remaining.get(priority.index()) {
-                group.shard(0).gauge_set(remaining::REMAINING_CX_POOLS, limits.max_connection_pools);
             }
         }
     }
@@ -205,22 +219,27 @@ fn lb_group(settings: &Settings, store: &Store) -> Option<Arc<Group>> {
 }
 
 fn slot(priority: RoutingPriority, breaker: Breaker) -> usize {
-    priority.index() * 4 + breaker.index()
+    match breaker {
+        Breaker::Pools => 8 + priority.index(),
+        _ => priority.index() * 4 + breaker.index(),
+    }
 }
 
-fn gauges(priority: RoutingPriority) -> [(Breaker, Gauge, Gauge); 4] {
-    let (cx, pending, rq, retry) = match priority {
+fn gauges(priority: RoutingPriority) -> [(Breaker, Gauge, Gauge); 5] {
+    let (cx, pending, rq, retry, pools) = match priority {
         RoutingPriority::Default => (
             stats::CIRCUIT_DEFAULT_CX_OPEN,
             stats::CIRCUIT_DEFAULT_RQ_PENDING_OPEN,
             stats::CIRCUIT_DEFAULT_RQ_OPEN,
             stats::CIRCUIT_DEFAULT_RQ_RETRY_OPEN,
+            stats::CIRCUIT_DEFAULT_CX_POOL_OPEN,
         ),
         RoutingPriority::High => (
             stats::CIRCUIT_HIGH_CX_OPEN,
             stats::CIRCUIT_HIGH_RQ_PENDING_OPEN,
             stats::CIRCUIT_HIGH_RQ_OPEN,
             stats::CIRCUIT_HIGH_RQ_RETRY_OPEN,
+            stats::CIRCUIT_HIGH_CX_POOL_OPEN,
         ),
     };
     [
@@ -228,5 +247,6 @@ fn gauges(priority: RoutingPriority) -> [(Breaker, Gauge, Gauge); 4] {
         (Breaker::Pending, pending, remaining::REMAINING_PENDING),
         (Breaker::Requests, rq, remaining::REMAINING_RQ),
         (Breaker::Retries, retry, remaining::REMAINING_RETRIES),
+        (Breaker::Pools, pools, remaining::REMAINING_CX_POOLS),
     ]
 }

@@ -179,7 +179,7 @@ pub enum EndpointHealth {
 }
 
 /// `CircuitBreakers.Thresholds` of one priority.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Breakers {
     /// `max_connections` (1024)
     pub max_connections: u64,
@@ -191,8 +191,21 @@ pub struct Breakers {
     pub max_retries: u64,
     /// `max_connection_pools` (no limit)
     pub max_connection_pools: u64,
+    /// `retry_budget`, in place of `max_retries`.
+    pub retry_budget: Option<RetryBudget>,
+    /// `per_host_thresholds.max_connections`: to each host, over all workers (no limit).
+    pub max_connections_per_host: u64,
     /// `track_remaining`
     pub track_remaining: bool,
+}
+
+/// `CircuitBreakers.Thresholds.RetryBudget`: retries as a part of the active requests.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RetryBudget {
+    /// `budget_percent` (20) of the active and pending requests
+    pub percent: f64,
+    /// `min_retry_concurrency` (3): so many are allowed anyway.
+    pub min_concurrency: u64,
 }
 
 impl Default for Breakers {
@@ -203,6 +216,8 @@ impl Default for Breakers {
             max_requests: 1024,
             max_retries: 3,
             max_connection_pools: u64::MAX,
+            retry_budget: None,
+            max_connections_per_host: u64::MAX,
             track_remaining: false,
         }
     }

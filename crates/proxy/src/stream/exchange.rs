@@ -397,6 +397,7 @@ impl Stream {
 fn acquire_failure(error: &AcquireError) -> Failure {
     match error {
         AcquireError::Overflow(_) => Failure::Overflow,
+        AcquireError::NoPool => Failure::NoHealthyUpstream,
         AcquireError::ConnectTimeout => Failure::ConnectTimeout,
         AcquireError::ConnectFailed { source, .. } => Failure::ConnectFailed(source.to_string()),
         AcquireError::Shutdown => Failure::UpstreamTermination,

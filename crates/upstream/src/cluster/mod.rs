@@ -122,7 +122,8 @@ impl Cluster {
         self.context.zone_stats(&host.locality().zone)
     }
 
-    /// One of `max_retries`, or `None` when that many retries are active already.
+    /// One of `max_retries` or of the retry budget, or `None` when that many retries are active
+    /// already (`upstream_rq_retry_overflow`, counted here).
     pub fn try_retry(&self, high_priority: bool) -> Option<RetryPermit> {
         let priority = if high_priority { RoutingPriority::High } else { RoutingPriority::Default };
         self.context.retry_permit(priority)

@@ -56,6 +56,8 @@ pub enum AcquireError {
         /// Nothing was sent: the socket could not be prepared or bound.
         local: bool,
     },
+    /// `max_connection_pools` pools are in use. To Envoy that is no healthy upstream.
+    NoPool,
     /// The pool is gone.
     Shutdown,
 }
@@ -64,7 +66,7 @@ impl AcquireError {
     /// Envoy's reset reason, with spaces.
     pub fn reset_reason(&self) -> &'static str {
         match self {
-            Self::Overflow(_) => "overflow",
+            Self::Overflow(_) | Self::NoPool => "overflow",
             Self::ConnectTimeout => "connection timeout",
             Self::ConnectFailed { local: false, .. } => "remote connection failure",
             Self::ConnectFailed { local: true, .. } | Self::Shutdown => "local connection failure",
@@ -75,7 +77,7 @@ impl AcquireError {
     pub fn transport_failure_reason(&self) -> &str {
         match self {
             Self::ConnectFailed { source, .. } => source,
-            Self::Overflow(_) | Self::ConnectTimeout | Self::Shutdown => "",
+            Self::Overflow(_) | Self::NoPool | Self::ConnectTimeout | Self::Shutdown => "",
         }
     }
 }
@@ -134,6 +136,9 @@ impl Acquire {
     pub(crate) fn start(host: &Rc<Host>, options: AcquireOptions) -> Self {
         let key = options.key();
         let Some(pool) = host.pool(key) else { return Self::settled(Err(AcquireError::Shutdown)) };
+        if !pool.is_admitted(host) {
+            return Self::settled(Err(AcquireError::NoPool));
+        }
         if let Some(outcome) = pool.checkout(host) {
             return Self::settled(outcome);
         }

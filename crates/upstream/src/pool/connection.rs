@@ -58,8 +58,10 @@ impl ConnectionGuard {
         state.count(HostStat::CxTotal);
         state.count(HostStat::CxActive);
         state.cx_active.set(state.cx_active.get() + 1);
-        if let Some(open) = state.open.get(key.index()) {
-            open.set(open.get() + 1);
+        if let Some(open) = state.open.get(key.index())
+            && open.replace(open.get() + 1) == 0
+        {
+            context.shared.take(context.worker, key.priority, Breaker::Pools);
         }
         let opened = Instant::now();
         Self {
@@ -179,6 +181,9 @@ impl Drop for ConnectionGuard {
         self.state.cx_active.set(self.state.cx_active.get().saturating_sub(1));
         if let Some(open) = self.state.open.get(self.key.index()) {
             open.set(open.get().saturating_sub(1));
+            if open.get() == 0 {
+                context.shared.give_back(context.worker, self.key.priority, Breaker::Pools);
+            }
         }
     }
 }

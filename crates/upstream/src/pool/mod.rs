@@ -15,8 +15,9 @@
 //! ```
 //!
 //! The pool owns waiting and keeping; it knows nothing of retries, routes or responses. Limits:
-//! `max_connections`, `max_pending_requests`, `max_requests`; idle connections are bounded by the
-//! first. Nothing here takes a lock: a pool belongs to one worker.
+//! `max_connections` (in all and per host), `max_pending_requests`, `max_requests` and
+//! `max_connection_pools` (a pool counts while it has a connection); idle connections are bounded
+//! by the first. Nothing here takes a lock: a pool belongs to one worker.
 
 mod acquire;
 mod connecting;
@@ -96,6 +97,43 @@ impl Pool {
         }
     }
 
+    /// True while it has no connection, not even one on its way.
+    pub(crate) fn is_unused(&self, host: &Host) -> bool {
+        host.state.open.get(self.key.index()).is_none_or(|open| open.get() == 0)
+    }
+
+    /// True when all its connections are idle and nobody is in line.
+    fn is_quiet(&self, host: &Host) -> bool {
+        let open = host.state.open.get(self.key.index()).map_or(0, Cell::get);
+        let idle = match self.key.protocol {
+            PoolProtocol::Http1 => self.http1.borrow().len(),
+            PoolProtocol::Http2 => self.http2.borrow().iter().filter(|c| c.handle.active_streams() == 0).count(),
+        };
+        self.waiting.borrow().is_empty() && usize::try_from(open).is_ok_and(|open| open == idle)
+    }
+
+    /// Whether `max_connection_pools` allows this pool to be used. At the limit a quiet pool of
+    /// the same host and priority makes place, as in Envoy.
+    pub(crate) fn is_admitted(&self, host: &Rc<Host>) -> bool {
+        let context = &host.state.context;
+        let limit = context.limits(self.key.priority).max_connection_pools;
+        if limit == u64::MAX || !self.is_unused(host) || context.admits(self.key.priority, Breaker::Pools) {
+            return true;
+        }
+        let is_quiet =
+            |pool: &&Self| pool.key.priority == self.key.priority && !pool.is_unused(host) && pool.is_quiet(host);
+        match host.pools().find(is_quiet) {
+            Some(pool) => {
+                pool.close_idle();
+                true
+            }
+            None => {
+                context.stats.inc(stats::UPSTREAM_CX_POOL_OVERFLOW);
+                false
+            }
+        }
+    }
+
     /// A stream on a connection that is open already. `None` when there is none.
     pub(crate) fn checkout(&self, host: &Rc<Host>) -> Option<Result<UpstreamStream, AcquireError>> {
         match self.key.protocol {
@@ -163,8 +201,10 @@ impl Pool {
             return;
         }
         let context = &host.state.context;
-        let has_none = host.state.open.get(self.key.index()).is_none_or(|open| open.get() == 0);
-        if !context.admits(self.key.priority, Breaker::Connections) {
+        let has_none = self.is_unused(host);
+        let limit = context.limits(self.key.priority).max_connections_per_host;
+        let host_admits = limit == u64::MAX || host.state.description.stat(HostStat::CxActive) < limit;
+        if !(host_admits && context.admits(self.key.priority, Breaker::Connections)) {
             context.stats.inc(stats::UPSTREAM_CX_OVERFLOW);
             if !has_none {
                 return;

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::model::{
     Address, Cluster,
-    cluster::{Breakers, Discovery, Dns, UpstreamProtocol},
+    cluster::{Breakers, Discovery, Dns, RetryBudget, UpstreamProtocol},
     hcm::{CommonOptions, Http1Options, Http2Options},
     report::Path,
 };
@@ -38,7 +38,8 @@ pub(super) fn cluster(cx: &mut Context<'_>, path: &Path<'_>, mut message: pb::Cl
     let lb = cx.load_balancing(path, &mut message);
     let Protocols { protocol, common, http1, http2 } = protocols(cx, path, &mut message);
     let hosts = endpoint::assignment(cx, path, message.load_assignment.take(), discovery);
-    let (breakers_default, breakers_high) = breakers(message.circuit_breakers.take().unwrap_or_default());
+    let breakers = message.circuit_breakers.take().unwrap_or_default();
+    let (breakers_default, breakers_high) = circuit_breakers(cx, &path.field("circuit_breakers"), breakers);
     let bind = message.upstream_bind_config.take().unwrap_or_default();
     let bind_address = bind_address(cx, &path.field("upstream_bind_config"), bind.source_address);
     let panic = message.common_lb_config.take().unwrap_or_default().healthy_panic_threshold;
@@ -148,10 +149,28 @@ fn bind_address(
 }
 
 /// Thresholds per priority; of several for the same priority Envoy takes the first.
-fn breakers(message: pb::CircuitBreakers) -> (Breakers, Breakers) {
+fn circuit_breakers(cx: &mut Context<'_>, path: &Path<'_>, message: pb::CircuitBreakers) -> (Breakers, Breakers) {
+    let default = pb::circuit_breakers::Thresholds::default();
+    for (index, limits) in message.per_host_thresholds.iter().enumerate() {
+        let allowed = pb::circuit_breakers::Thresholds {
+            priority: limits.priority,
+            max_connections: limits.max_connections,
+            track_remaining: limits.track_remaining,
+            ..default
+        };
+        if *limits != allowed {
+            let text = "per host only `max_connections` can be limited";
+            cx.report.error(&path.item("per_host_thresholds", index), "unsupported-threshold", text);
+        }
+    }
     let of = |priority: core::RoutingPriority| {
         let thresholds = message.thresholds.iter().find(|thresholds| thresholds.priority() == priority);
-        thresholds.map(threshold).unwrap_or_default()
+        let per_host = message.per_host_thresholds.iter().find(|thresholds| thresholds.priority() == priority);
+        let per_host = per_host.and_then(|thresholds| thresholds.max_connections);
+        Breakers {
+            max_connections_per_host: per_host.map_or(u64::MAX, |limit| limit.value.into()),
+            ..thresholds.map(threshold).unwrap_or_default()
+        }
     };
     (of(core::RoutingPriority::Default), of(core::RoutingPriority::High))
 }
@@ -167,7 +186,12 @@ fn threshold(message: &pb::circuit_breakers::Thresholds) -> Breakers {
         max_requests: limit(message.max_requests, defaults.max_requests),
         max_retries: limit(message.max_retries, defaults.max_retries),
         max_connection_pools: limit(message.max_connection_pools, defaults.max_connection_pools),
+        retry_budget: message.retry_budget.as_ref().map(|budget| RetryBudget {
+            percent: percent(budget.budget_percent, 20.0),
+            min_concurrency: number(budget.min_retry_concurrency, 3).into(),
+        }),
         track_remaining: message.track_remaining,
+        ..defaults
     }
 }
 

@@ -1,5 +1,6 @@
 //! Pools against scripted hosts on loopback sockets.
 
+mod breakers;
 mod chaos;
 mod http2;
 

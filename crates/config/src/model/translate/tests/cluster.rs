@@ -252,6 +252,22 @@ fn circuit_breakers_are_per_priority_and_the_first_counts() {
     assert_eq!((cluster.breakers_default.max_connections, cluster.breakers_default.max_requests), (1, 0));
     assert!(cluster.breakers_default.track_remaining);
     assert_eq!((cluster.breakers_high.max_retries, cluster.breakers_high.max_connections), (9, 1024));
+    assert_eq!(cluster.breakers_high.retry_budget, None);
+}
+
+#[test]
+fn retry_budgets_and_limits_per_host_translate() {
+    let cluster = cluster(
+        "circuit_breakers: {thresholds: [{retry_budget: {}}, {priority: HIGH, retry_budget: {budget_percent: {value: 50}, \
+         min_retry_concurrency: 1}}], per_host_thresholds: [{max_connections: 7}]}",
+    );
+    let budget = |breakers: &Breakers| breakers.retry_budget.map(|budget| (budget.percent, budget.min_concurrency));
+    assert_eq!(budget(&cluster.breakers_default), Some((20.0, 3)));
+    assert_eq!(budget(&cluster.breakers_high), Some((50.0, 1)));
+    assert_eq!(cluster.breakers_default.max_connections_per_host, 7);
+    assert_eq!(cluster.breakers_high.max_connections_per_host, u64::MAX);
+    let more = with_cluster("circuit_breakers: {per_host_thresholds: [{max_connections: 1, max_requests: 1}]}");
+    assert_eq!(only_error(&more).0, "unsupported-threshold");
 }
 
 #[test]
@@ -275,7 +291,6 @@ fn what_is_not_built_is_refused_with_its_place() {
         ),
         ("lb_subset_config: {}", "lb_subset_config"),
         ("common_lb_config: {locality_weighted_lb_config: {}}", "common_lb_config.locality_weighted_lb_config"),
-        ("circuit_breakers: {thresholds: [{retry_budget: {}}]}", "circuit_breakers.thresholds[0].retry_budget"),
         ("preconnect_policy: {}", "preconnect_policy"),
         ("track_cluster_stats: {request_response_sizes: true}", "track_cluster_stats"),
         ("upstream_bind_config: {freebind: true}", "upstream_bind_config.freebind"),

@@ -98,19 +98,9 @@ pub(super) const TABLE: &[Support] = &[
     ),
     Support::of("envoy.config.core.v3.RuntimeDouble", &["default_value"])
         .ignoring(&[("runtime_key", "the default value counts")]),
-    Support::of("envoy.config.cluster.v3.CircuitBreakers", &["thresholds"]),
-    Support::of(
-        "envoy.config.cluster.v3.CircuitBreakers.Thresholds",
-        &[
-            "priority",
-            "max_connections",
-            "max_pending_requests",
-            "max_requests",
-            "max_retries",
-            "track_remaining",
-            "max_connection_pools",
-        ],
-    ),
+    Support::of("envoy.config.cluster.v3.CircuitBreakers", &["*"]),
+    Support::of("envoy.config.cluster.v3.CircuitBreakers.Thresholds", &["*"]),
+    Support::of("envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget", &["*"]),
     Support::of(
         "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
         &["common_http_protocol_options", "explicit_http_config", "use_downstream_protocol_config"],
