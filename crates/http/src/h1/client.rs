@@ -187,7 +187,7 @@ impl ClientConn {
                 self.wire.out.push(piece);
             }
             if held.is_some_and(|h| h.end) {
-                self.writer.data(&mut self.wire.out, Bytes::new(), true, self.options.header_key_format);
+                self.writer.data(&mut self.wire.out, Bytes::new(), true);
             }
         } else if self.asked == Asked::Connect || self.asked == Asked::Upgrade {
             // Refused: what was meant for the tunnel is dropped, and so is the connection.
@@ -273,8 +273,7 @@ impl Exchange for ClientConn {
             self.writer.abort();
             return;
         }
-        let format = self.options.header_key_format;
-        self.queue(|c| c.writer.data(&mut c.wire.out, data, end, format));
+        self.queue(|c| c.writer.data(&mut c.wire.out, data, end));
         self.check_length();
     }
 
@@ -282,8 +281,8 @@ impl Exchange for ClientConn {
         if self.held.is_some() || self.write_failed.is_some() {
             return self.send_data(Bytes::new(), true);
         }
-        let (keep, format) = (self.options.enable_trailers, self.options.header_key_format);
-        self.queue(|c| c.writer.trailers(&mut c.wire.out, trailers, keep, format));
+        let keep = self.options.enable_trailers;
+        self.queue(|c| c.writer.trailers(&mut c.wire.out, trailers, keep));
         self.check_length();
     }
 

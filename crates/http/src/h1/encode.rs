@@ -309,11 +309,12 @@ pub(super) fn chunk_size(out: &mut BytesMut, size: usize) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes the last chunk, with trailers or without.
-pub(super) fn last_chunk(out: &mut BytesMut, trailers: Option<&Headers>, format: HeaderKeyFormat) {
+/// Writes the last chunk, with trailers or without. Their names are in lower case, whatever those of
+/// the head are.
+pub(super) fn last_chunk(out: &mut BytesMut, trailers: Option<&Headers>) {
     out.extend_from_slice(b"0\r\n");
     if let Some(trailers) = trailers {
-        headers(out, trailers, None, Format::of(trailers, format));
+        headers(out, trailers, None, Format::Lower);
     }
     out.extend_from_slice(b"\r\n");
 }

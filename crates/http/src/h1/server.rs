@@ -303,14 +303,14 @@ impl Exchange for ServerConn {
 
     fn send_data(&mut self, data: Bytes, end: bool) {
         if self.phase == Phase::Responding {
-            self.queue(|c| c.writer.data(&mut c.wire.out, data, end, c.context.format));
+            self.queue(|c| c.writer.data(&mut c.wire.out, data, end));
         }
     }
 
     fn send_trailers(&mut self, trailers: &Headers) {
         if self.phase == Phase::Responding {
             let keep = self.options.enable_trailers;
-            self.queue(|c| c.writer.trailers(&mut c.wire.out, trailers, keep, c.context.format));
+            self.queue(|c| c.writer.trailers(&mut c.wire.out, trailers, keep));
         }
     }
 

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use nuncio_api::Headers;
 
 use super::encode::{self, OutgoingBody};
-use super::options::HeaderKeyFormat;
 use super::outbox::Outbox;
 
 /// Where the outgoing body stands.
@@ -49,7 +48,7 @@ impl BodyWriter {
     }
 
     /// Queues a piece.
-    pub(super) fn data(&mut self, out: &mut Outbox, data: Bytes, end: bool, format: HeaderKeyFormat) {
+    pub(super) fn data(&mut self, out: &mut Outbox, data: Bytes, end: bool) {
         if self.ended {
             return;
         }
@@ -68,7 +67,7 @@ impl BodyWriter {
                     out.tail().extend_from_slice(b"\r\n");
                 }
                 if end {
-                    encode::last_chunk(out.tail(), None, format);
+                    encode::last_chunk(out.tail(), None);
                 }
             }
         }
@@ -78,12 +77,12 @@ impl BodyWriter {
     }
 
     /// Queues trailers, or just the end when the framing has no place for them or `keep` is not.
-    pub(super) fn trailers(&mut self, out: &mut Outbox, trailers: &Headers, keep: bool, format: HeaderKeyFormat) {
+    pub(super) fn trailers(&mut self, out: &mut Outbox, trailers: &Headers, keep: bool) {
         if self.ended {
             return;
         }
         if self.body == OutgoingBody::Chunked {
-            encode::last_chunk(out.tail(), Some(trailers).filter(|_| keep), format);
+            encode::last_chunk(out.tail(), Some(trailers).filter(|_| keep));
         }
         self.finish();
     }

@@ -121,7 +121,7 @@ pub(crate) fn mutate(
     client
 }
 
-/// Removes what concerns this hop alone. `te` keeps only `trailers`.
+/// Removes what concerns this hop alone. `te` keeps only `trailers`, in lower case as Envoy reads it.
 fn drop_hop_by_hop(request: &mut RequestHead) {
     let headers = &mut request.headers;
     let has_connection = headers.contains(&header::CONNECTION);
@@ -130,7 +130,7 @@ fn drop_hop_by_hop(request: &mut RequestHead) {
     }
     let te_trailers = headers
         .get_all(&header::TE)
-        .any(|value| value.as_bytes().split(|b| *b == b',').any(|t| t.trim_ascii().eq_ignore_ascii_case(b"trailers")));
+        .any(|value| value.as_bytes().split(|b| *b == b',').any(|t| t.trim_ascii() == b"trailers"));
     headers.retain(|name, _| {
         !(*name == header::CONNECTION
             || *name == header::UPGRADE

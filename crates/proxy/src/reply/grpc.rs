@@ -1,9 +1,7 @@
 //! Local replies to gRPC requests: status 200 with the outcome in `grpc-status`, no body.
 
 use http::{HeaderValue, StatusCode, header};
-use nuncio_api::{Headers, ResponseFlag, ResponseHead, names};
-
-use super::LocalReply;
+use nuncio_api::{Headers, names};
 
 /// True for `content-type: application/grpc` and `application/grpc+...`.
 pub(crate) fn is_grpc_request(headers: &Headers) -> bool {
@@ -16,7 +14,7 @@ pub(crate) fn is_grpc_request(headers: &Headers) -> bool {
 }
 
 /// HTTP status to gRPC status, Envoy's table.
-fn status_of(status: StatusCode, rate_limited: bool) -> u16 {
+pub(super) fn status_of(status: StatusCode, rate_limited: bool) -> u16 {
     match status.as_u16() {
         _ if rate_limited => 14,
         400 => 13,
@@ -29,11 +27,7 @@ fn status_of(status: StatusCode, rate_limited: bool) -> u16 {
 }
 
 /// The headers that carry an outcome.
-pub(crate) fn headers(status: StatusCode, message: &[u8]) -> Headers {
-    outcome(status_of(status, false), message)
-}
-
-fn outcome(status: u16, message: &[u8]) -> Headers {
+pub(super) fn outcome(status: u16, message: &[u8]) -> Headers {
     let mut headers = Headers::with_capacity(6);
     headers.append(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.append(names::GRPC_STATUS, HeaderValue::from(status));
@@ -41,16 +35,6 @@ fn outcome(status: u16, message: &[u8]) -> Headers {
         headers.append(names::GRPC_MESSAGE, percent_encoded(message));
     }
     headers
-}
-
-/// The trailers-only response.
-pub(super) fn response(reply: &LocalReply) -> ResponseHead {
-    let limited = reply.flag == Some(ResponseFlag::RateLimited);
-    let mut headers: Headers = reply.header.iter().cloned().collect();
-    for (name, value) in outcome(status_of(reply.status, limited), &reply.body) {
-        headers.append(name, value);
-    }
-    ResponseHead { headers, ..ResponseHead::new(StatusCode::OK) }
 }
 
 /// gRPC's percent encoding: everything outside visible ASCII and `%` itself.

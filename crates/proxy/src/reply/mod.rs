@@ -11,11 +11,11 @@ mod tests;
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use nuncio_api::{Headers, ResponseFlag, ResponseHead, names};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use nuncio_api::{ResponseFlag, ResponseHead, names};
 use nuncio_http::ProtocolError;
 
-pub(crate) use grpc::{headers as grpc_headers, is_grpc_request};
+pub(crate) use grpc::is_grpc_request;
 
 /// Why a request gets a local reply (or its stream is cut, when a response has begun).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -255,32 +255,21 @@ fn upstream(code: u16, flag: ResponseFlag, reason: &str, transport: Option<&Stri
     }
 }
 
-impl LocalReply {
-    /// Dresses the reply as a response: gRPC trailers-only for gRPC requests, else plain text.
-    /// The body comes back separately; it is empty for HEAD and gRPC.
-    pub fn into_response(self, grpc: bool, method: &Method) -> (ResponseHead, Bytes) {
-        if grpc {
-            return (grpc::response(&self), Bytes::new());
+/// Completes the head of a reply whose own headers are in place, by what tells of the body; answers
+/// the body that goes with it. A gRPC client gets all of it in the head.
+pub(crate) fn complete(head: &mut ResponseHead, body: Bytes, grpc: bool, rate_limited: bool) -> Bytes {
+    if grpc {
+        for (name, value) in grpc::outcome(grpc::status_of(head.status, rate_limited), &body) {
+            head.headers.set(name, value);
         }
-        let mut headers = Headers::with_capacity(6);
-        headers.extend_one(self.header);
-        if !self.body.is_empty() {
-            headers.append(header::CONTENT_LENGTH, HeaderValue::from(self.body.len()));
-            headers.append(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-        }
-        let body = if *method == Method::HEAD { Bytes::new() } else { self.body };
-        (ResponseHead { status: self.status, headers, ..ResponseHead::new(StatusCode::OK) }, body)
+        head.status = StatusCode::OK;
+        return Bytes::new();
     }
-}
-
-trait ExtendOne {
-    fn extend_one(&mut self, header: Option<(HeaderName, HeaderValue)>);
-}
-
-impl ExtendOne for Headers {
-    fn extend_one(&mut self, header: Option<(HeaderName, HeaderValue)>) {
-        if let Some((name, value)) = header {
-            self.append(name, value);
+    if !body.is_empty() {
+        head.headers.set(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        if !head.headers.contains(&header::CONTENT_TYPE) {
+            head.headers.append(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         }
     }
+    body
 }

@@ -27,18 +27,28 @@ fn upstream_failures_read_as_envoys() {
     );
 }
 
+fn completed(failure: &Failure, grpc: bool, limited: bool) -> (ResponseHead, Bytes) {
+    let reply = failure.reply();
+    let mut head = ResponseHead { headers: reply.header.into_iter().collect(), ..ResponseHead::new(reply.status) };
+    let body = complete(&mut head, reply.body, grpc, limited);
+    (head, body)
+}
+
 #[test]
 fn a_grpc_request_is_answered_in_the_head_alone() {
-    let (head, body) = Failure::NoHealthyUpstream.reply().into_response(true, &Method::POST);
+    let (head, body) = completed(&Failure::NoHealthyUpstream, true, false);
     assert_eq!(head.status, StatusCode::OK);
     assert_eq!(head.headers.get_str(&names::GRPC_STATUS), Some("14"));
     assert_eq!(head.headers.get_str(&names::GRPC_MESSAGE), Some("no healthy upstream"));
     assert!(body.is_empty());
+    let (head, _) = completed(&Failure::NoRoute, true, true);
+    assert_eq!(head.headers.get_str(&names::GRPC_STATUS), Some("14"));
 }
 
 #[test]
-fn a_head_request_keeps_the_length_and_loses_the_body() {
-    let (head, body) = Failure::NoHealthyUpstream.reply().into_response(false, &Method::HEAD);
-    assert_eq!(head.headers.get_str(&header::CONTENT_LENGTH), Some("19"));
-    assert!(body.is_empty());
+fn what_tells_of_the_body_comes_last() {
+    let (head, body) = completed(&Failure::Overflow, false, false);
+    let names: Vec<_> = head.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["x-envoy-overloaded", "content-length", "content-type"]);
+    assert_eq!(head.headers.get_str(&header::CONTENT_LENGTH), Some(body.len().to_string().as_str()));
 }

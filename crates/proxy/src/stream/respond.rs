@@ -4,12 +4,13 @@ use std::{future::poll_fn, task::Poll};
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
-use nuncio_api::{Frame, Headers, Protocol, ResponseHead, message::BodyLength};
+use nuncio_api::{Frame, Headers, Protocol, ResponseFlag, ResponseHead, message::BodyLength, names};
+use nuncio_config::model::route::RouteAction;
 use nuncio_http::{ServerExchange, exchange::ResetReason};
 use nuncio_stats::templates::{http_stats, router_stats};
 use tokio::time::Instant;
 
-use super::Stream;
+use super::{Stream, weighted_of};
 use crate::{
     hcm::response_headers,
     headers,
@@ -49,29 +50,17 @@ impl Stream {
         }
         self.record.info.response = Some(ResponseHead { headers: list, ..head(status) });
         self.apply_route_response_headers();
-        if self.is_grpc {
-            self.reply_in_grpc(body, down);
-            return;
-        }
-        if let (Some(response), false) = (&mut self.record.info.response, body.is_empty()) {
-            // After the route's own headers, whose content-type stands.
-            response.headers.set(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-            if !response.headers.contains(&header::CONTENT_TYPE) {
-                response.headers.append(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-            }
-        }
-        self.send_own(body, down);
+        self.send_with(body, down);
     }
 
-    /// A route's own answer to a gRPC request: the status in `grpc-status`, behind the route's headers.
-    fn reply_in_grpc<D: ServerExchange>(&mut self, body: Bytes, down: &mut D) {
-        if let Some(response) = &mut self.record.info.response {
-            for (name, value) in reply::grpc_headers(response.status, &body) {
-                response.headers.set(name, value);
-            }
-            response.status = StatusCode::OK;
-        }
-        self.send_own(Bytes::new(), down);
+    /// Completes the response in the record by `body`, behind the headers that are there, and sends it.
+    fn send_with<D: ServerExchange>(&mut self, body: Bytes, down: &mut D) {
+        let limited = self.record.info.flags.contains(ResponseFlag::RateLimited);
+        let body = match &mut self.record.info.response {
+            Some(response) => reply::complete(response, body, self.is_grpc, limited),
+            None => body,
+        };
+        self.send_own(body, down);
     }
 
     /// Takes what has arrived of the request while it could not go anywhere, so that a request that
@@ -97,11 +86,21 @@ impl Stream {
         .await;
     }
 
+    /// What the route does to the headers of a response, also to one that its router gives itself.
     fn apply_route_response_headers(&mut self) {
         let table = std::sync::Arc::clone(self.hcm.routes.table());
-        if let (Some(host), Some(route)) = (self.record.info.virtual_host.clone(), self.record.info.route.clone()) {
-            let levels = headers::response_levels(&table, &host, &route, None);
-            headers::apply_levels(&levels, &mut self.record.info, headers::Target::Response);
+        let info = &mut self.record.info;
+        let (Some(host), Some(route)) = (info.virtual_host.clone(), info.route.clone()) else { return };
+        let weighted = match &route.action {
+            RouteAction::Forward(forward) => weighted_of(forward, self.record.weighted),
+            _ => None,
+        };
+        let levels = headers::response_levels(&table, &host, &route, weighted);
+        headers::apply_levels(&levels, info, headers::Target::Response);
+        if let (true, 1.., Some(response)) =
+            (host.include_attempt_count_in_response, info.upstream.attempts, &mut info.response)
+        {
+            response.headers.set(names::X_ENVOY_ATTEMPT_COUNT, HeaderValue::from(info.upstream.attempts));
         }
     }
 
@@ -151,17 +150,15 @@ impl Stream {
         if let Some(cluster) = self.record.cluster.as_ref().filter(|_| failure.is_routers()) {
             charge::upstream(cluster.stats(), reply.status, self.record.info.internal, false);
         }
-        let close = reply.close && !self.keeps_after(&failure);
-        let method = self.record.request().method.clone();
-        let (head, body) = reply.into_response(self.is_grpc, &method);
-        self.record.info.response = Some(head);
-        if close {
+        if reply.close && !self.keeps_after(&failure) {
             down.close_after_response();
         }
-        if matches!(failure, Failure::NoCluster(_)) {
+        let list = reply.header.into_iter().collect();
+        self.record.info.response = Some(ResponseHead { headers: list, ..head(reply.status) });
+        if failure.is_routers() || matches!(failure, Failure::NoCluster(_)) {
             self.apply_route_response_headers();
         }
-        self.send_own(body, down);
+        self.send_with(reply.body, down);
     }
 
     /// `stream_error_on_invalid_http_message`: a message that is wrong but framed ends its stream alone.
