@@ -44,6 +44,8 @@ pub(crate) struct Hcm {
     pub(crate) http1_options: Arc<codec1::ServerOptions>,
     pub(crate) http2_options: codec2::ServerOptions,
     pub(crate) server_name: HeaderValue,
+    /// `per_connection_buffer_limit_bytes`
+    pub(crate) buffer_limit: usize,
 }
 
 impl Hcm {
@@ -71,6 +73,7 @@ impl Hcm {
             http2_options: http2_options(settings, buffer_limit),
             server_name: HeaderValue::from_str(&settings.server_name).unwrap_or(HeaderValue::from_static("envoy")),
             settings: Arc::clone(settings),
+            buffer_limit,
             context: Rc::clone(context),
         })
     }

@@ -58,6 +58,16 @@ pub enum Failure {
     UpstreamProtocol,
     /// The route's timeout.
     RouteTimeout,
+    /// `per_try_timeout` or `per_try_idle_timeout`, with no retry left.
+    PerTryTimeout {
+        /// Nothing moved for too long, as opposed to too long altogether.
+        idle: bool,
+    },
+    /// `max_stream_duration` of the cluster, or `x-envoy-upstream-stream-duration-ms`.
+    UpstreamMaxDuration {
+        /// Whole request received.
+        request_complete: bool,
+    },
     /// `stream_idle_timeout` or the route's `idle_timeout`; the flag says whether the request had
     /// been received completely.
     StreamIdle {
@@ -163,6 +173,16 @@ impl Failure {
             Self::RouteTimeout => {
                 plain(504, "upstream request timeout", Some(F::UpstreamRequestTimeout), "response_timeout")
             }
+            Self::PerTryTimeout { idle } => {
+                let details = if *idle { "upstream_per_try_idle_timeout" } else { "upstream_per_try_timeout" };
+                plain(504, "upstream request timeout", Some(F::UpstreamRequestTimeout), details)
+            }
+            Self::UpstreamMaxDuration { request_complete } => plain(
+                if *request_complete { 504 } else { 408 },
+                "upstream max stream duration reached",
+                Some(F::UpstreamMaxStreamDurationReached),
+                "upstream_max_stream_duration_reached",
+            ),
             Self::StreamIdle { request_complete: true } => {
                 plain(504, "stream timeout", Some(F::StreamIdleTimeout), "stream_idle_timeout")
             }
@@ -205,7 +225,8 @@ impl Failure {
             | Self::UpstreamReset
             | Self::UpstreamRefused
             | Self::UpstreamProtocol
-            | Self::RouteTimeout => true,
+            | Self::RouteTimeout
+            | Self::PerTryTimeout { .. } => true,
             Self::Codec(_)
             | Self::LowVersion
             | Self::MissingHost
@@ -216,6 +237,7 @@ impl Failure {
             | Self::NoRoute
             | Self::NoCluster(_)
             | Self::StreamIdle { .. }
+            | Self::UpstreamMaxDuration { .. }
             | Self::MaxStreamDuration { .. }
             | Self::RequestTimeout
             | Self::RequestHeadersTimeout
@@ -223,6 +245,11 @@ impl Failure {
             | Self::DownstreamTermination
             | Self::Shutdown => false,
         }
+    }
+
+    /// The upstream took too long: the reply that `x-envoy-upstream-rq-timeout-alt-response` changes.
+    pub fn is_upstream_timeout(&self) -> bool {
+        matches!(self, Self::RouteTimeout | Self::PerTryTimeout { .. })
     }
 
     /// The transport failure reason (`%UPSTREAM_TRANSPORT_FAILURE_REASON%`).
@@ -252,6 +279,21 @@ fn upstream(code: u16, flag: ResponseFlag, reason: &str, transport: Option<&Stri
         details: Cow::Owned(format!("upstream_reset_before_response_started{{{reason}{tail}}}").replace(' ', "_")),
         header: None,
         close: false,
+    }
+}
+
+impl LocalReply {
+    /// The text says that there were tries before.
+    #[must_use]
+    pub fn after_retry(mut self) -> Self {
+        if let Some(reason) = self.body.strip_prefix(CONNECT_ERROR.as_bytes()) {
+            let mut body =
+                b"upstream connect error or disconnect/reset before headers. retried and the latest reset reason: "
+                    .to_vec();
+            body.extend_from_slice(reason);
+            self.body = body.into();
+        }
+        self
     }
 }
 

@@ -1,6 +1,7 @@
 //! The full check of one route against one request: path, fraction, headers, query parameters.
 
-use nuncio_api::RequestHead;
+use http::HeaderName;
+use nuncio_api::{Headers, RequestHead};
 use nuncio_config::model::{
     matcher::{HeaderMatcher, HeaderValueMatch, MatchedHeader, QueryMatcher},
     route::{PathMatch, Route, RouteMatch},
@@ -52,27 +53,27 @@ pub(crate) fn header_matches(matcher: &HeaderMatcher, request: &RequestHead) -> 
         MatchedHeader::Path => value_matches(&matcher.value, Some(request.path.as_bytes())),
         MatchedHeader::Authority => value_matches(&matcher.value, Some(request.authority.as_bytes())),
         MatchedHeader::Scheme => value_matches(&matcher.value, Some(request.scheme.as_str().as_bytes())),
-        MatchedHeader::Name(name) => {
-            let mut values = request.headers.get_all(name).map(|v| v.as_bytes()).peekable();
-            if values.peek().is_none() {
-                let empty: Option<&[u8]> = matcher.missing_as_empty.then_some(b"");
-                match value_matches(&matcher.value, empty) {
-                    // A missing header fails every value condition, inverted or not.
-                    Outcome::Missing => return false,
-                    other => other,
-                }
-            } else if values.any(|value| value_matches(&matcher.value, Some(value)) == Outcome::Match) {
-                Outcome::Match
-            } else {
-                Outcome::NoMatch
-            }
-        }
+        MatchedHeader::Name(name) => ordinary_matches(matcher, name, &request.headers),
     };
-    match outcome {
-        Outcome::Missing => false,
-        Outcome::Match => !matcher.invert,
-        Outcome::NoMatch => matcher.invert,
+    outcome.holds(matcher.invert)
+}
+
+/// The same for a response, which has no pseudo headers to look at.
+pub(crate) fn response_header_matches(matcher: &HeaderMatcher, headers: &Headers) -> bool {
+    match &matcher.name {
+        MatchedHeader::Name(name) => ordinary_matches(matcher, name, headers).holds(matcher.invert),
+        _ => value_matches(&matcher.value, None).holds(matcher.invert),
     }
+}
+
+fn ordinary_matches(matcher: &HeaderMatcher, name: &HeaderName, headers: &Headers) -> Outcome {
+    let mut values = headers.get_all(name).map(|v| v.as_bytes()).peekable();
+    if values.peek().is_none() {
+        let empty: Option<&[u8]> = matcher.missing_as_empty.then_some(b"");
+        // A missing header fails every value condition, inverted or not.
+        return value_matches(&matcher.value, empty);
+    }
+    Outcome::from(values.any(|value| value_matches(&matcher.value, Some(value)) == Outcome::Match))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,6 +81,16 @@ enum Outcome {
     Match,
     NoMatch,
     Missing,
+}
+
+impl Outcome {
+    fn holds(self, invert: bool) -> bool {
+        match self {
+            Self::Missing => false,
+            Self::Match => !invert,
+            Self::NoMatch => invert,
+        }
+    }
 }
 
 impl From<bool> for Outcome {

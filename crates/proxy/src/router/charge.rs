@@ -30,6 +30,11 @@ pub(crate) fn upstream(cluster: &Shard, status: StatusCode, internal: bool, cana
     cluster.dynamic_inc(if internal { c::INTERNAL_UPSTREAM_RQ } else { c::EXTERNAL_UPSTREAM_RQ }, code);
 }
 
+/// Counts a response that is not passed on because the request is tried again.
+pub(crate) fn retried(cluster: &Shard, status: StatusCode) {
+    cluster.dynamic_inc(c::RETRY_UPSTREAM_RQ, status.as_u16());
+}
+
 /// Records how long the upstream took.
 pub(crate) fn upstream_time(cluster: &Shard, ms: u64, internal: bool, canary: bool) {
     cluster.record(c::UPSTREAM_RQ_TIME, ms);

@@ -6,6 +6,7 @@
 //! | request | with the request head | `request_timeout` |
 //! | response | when the request is complete | route `timeout` |
 //! | duration | with the request head | `max_stream_duration` |
+//! | alarm | as the tries say | `per_try_timeout`, `per_try_idle_timeout`, the wait before a retry |
 
 use std::{
     rc::Rc,
@@ -26,6 +27,7 @@ pub(super) struct Deadlines {
     request_at: Option<Instant>,
     response_at: Option<Instant>,
     duration_at: Option<Instant>,
+    alarm_at: Option<Instant>,
     pub(super) request_complete: bool,
 }
 
@@ -38,6 +40,7 @@ impl Deadlines {
             request_at: None,
             response_at: None,
             duration_at: None,
+            alarm_at: None,
             request_complete: false,
         }
     }
@@ -63,6 +66,11 @@ impl Deadlines {
         self.duration_at = at;
     }
 
+    /// When the tries want to be looked at, whatever else happens.
+    pub(super) fn set_alarm(&mut self, at: Option<Instant>) {
+        self.alarm_at = at;
+    }
+
     /// A frame moved.
     pub(super) fn touch(&mut self, now: Instant) {
         self.idle_at = self.idle.map(|d| now + d);
@@ -80,27 +88,30 @@ impl Deadlines {
     }
 
     fn earliest(&self) -> Option<Instant> {
-        [self.idle_at, self.request_at, self.response_at, self.duration_at].into_iter().flatten().min()
+        [self.idle_at, self.request_at, self.response_at, self.duration_at, self.alarm_at].into_iter().flatten().min()
     }
 
-    /// The failure of the deadline that has passed, when one has.
-    pub(super) fn poll_expired(&self, cx: &mut Context<'_>) -> Poll<Failure> {
+    /// The failure of the deadline that has passed, when one has; `None` for the alarm.
+    pub(super) fn poll_expired(&self, cx: &mut Context<'_>) -> Poll<Option<Failure>> {
         loop {
             std::task::ready!(self.timer.poll_expired(cx));
             let now = Instant::now();
             let passed = |at: Option<Instant>| at.is_some_and(|at| at <= now);
             let request_complete = self.request_complete;
             if passed(self.response_at) {
-                return Poll::Ready(Failure::RouteTimeout);
+                return Poll::Ready(Some(Failure::RouteTimeout));
             }
             if passed(self.duration_at) {
-                return Poll::Ready(Failure::MaxStreamDuration { request_complete });
+                return Poll::Ready(Some(Failure::MaxStreamDuration { request_complete }));
             }
             if passed(self.request_at) {
-                return Poll::Ready(Failure::RequestTimeout);
+                return Poll::Ready(Some(Failure::RequestTimeout));
             }
             if passed(self.idle_at) {
-                return Poll::Ready(Failure::StreamIdle { request_complete });
+                return Poll::Ready(Some(Failure::StreamIdle { request_complete }));
+            }
+            if passed(self.alarm_at) {
+                return Poll::Ready(None);
             }
             // Moved later since the timer was armed.
             self.arm();

@@ -1,4 +1,4 @@
-//! One attempt: a host, a connection, the request up, the response down.
+//! The response on its way down, once its head is taken.
 //!
 //! Up to the response head a failure becomes a local reply; after it the stream is cut. The
 //! upload goes on while the response comes down; a response that ends first ends the exchange
@@ -13,247 +13,64 @@ use std::{
 
 use http::HeaderValue;
 use nuncio_api::{Protocol, ResponseHead, names};
-use nuncio_config::model::{
-    cluster::UpstreamProtocol,
-    route::{Forward, RouteAction},
-};
-use nuncio_http::{ClientExchange, Exchange, ServerExchange, StreamError, exchange::ResetReason};
-use nuncio_stats::templates::cluster_stats as c;
-use nuncio_upstream::{AcquireError, AcquireOptions, Cluster, Host, LbContext, PoolProtocol, UpstreamStream};
+use nuncio_config::model::route::RouteAction;
+use nuncio_http::{Exchange, ServerExchange, StreamError, exchange::ResetReason};
+use nuncio_upstream::{Cluster, Host};
 use tokio::time::Instant;
 
 use super::{
     Stream,
+    forward::Job,
     pump::{Broken, Pump},
     record::millis,
+    tries::{Taken, Tries, Try},
     weighted_of,
 };
-use crate::{
-    hcm::response_headers,
-    headers,
-    phase::phase,
-    reply::Failure,
-    router::{charge, rewrite},
-};
-
-/// The two directions of an attempt.
-struct Directions {
-    upload: Pump,
-    /// The upstream no longer takes the request; its response may still come.
-    upload_broken: bool,
-    download: Pump,
-}
+use crate::{hcm::response_headers, headers, phase::phase, reply::Failure, router::charge};
 
 impl Stream {
-    /// Host pick, connection, exchange.
-    pub(super) async fn attempt<D: ServerExchange>(
+    /// Passes the response on: head, body, trailers.
+    pub(super) async fn exchange<D: ServerExchange>(
         &mut self,
-        cluster: &Rc<Cluster>,
-        forward: &Forward,
+        job: &Job<'_>,
+        tries: &mut Tries,
+        taken: Taken,
         down: &mut D,
     ) -> Result<(), Failure> {
-        phase!("host pick");
-        self.record.info.upstream.attempts += 1;
-        let host = cluster.choose_host(&LbContext::default()).ok_or_else(|| {
-            cluster.stats().inc(c::UPSTREAM_CX_NONE_HEALTHY);
-            Failure::NoHealthyUpstream
-        })?;
-        self.use_host(&host, forward);
-        phase!("connection");
-        let mut upstream = self.connect(cluster, &host, forward.high_priority, down).await?;
-        phase!("attempt");
-        self.record_connection(&upstream);
-        let mut directions = self.send_request(&mut upstream);
-        let outcome = self.exchange(&mut upstream, &mut directions, down).await;
-        self.record.info.bytes_received = directions.upload.bytes;
-        self.record.info.bytes_sent = directions.download.bytes;
-        self.record.info.upstream.wire = upstream.wire_bytes();
-        match outcome {
-            Ok(()) => {
-                self.record.info.response_trailers = directions.download.trailers.take();
-                self.record.ended = true;
-                self.record_time();
-                if directions.upload.done && !directions.upload_broken {
-                    upstream.finish();
-                } else {
-                    upstream.reset(ResetReason::NoError);
-                }
-                Ok(())
-            }
-            Err(failure) => {
-                self.give_up(&failure, &host, cluster, upstream);
-                Err(failure)
-            }
-        }
-    }
-
-    fn use_host(&mut self, host: &Rc<Host>, forward: &Forward) {
-        let info = &mut self.record.info;
-        info.upstream.host = Some(host.address().clone());
-        let name = host.hostname();
-        info.upstream.host_name = (!name.is_empty()).then(|| Arc::from(name));
-        if matches!(forward.host_rewrite, nuncio_config::model::route::HostRewrite::Auto) {
-            let Some(request) = &mut info.request else { return };
-            if let Some(new) = rewrite::host(forward, None, request, Some(name)) {
-                headers::replace_host(request, new, forward.append_x_forwarded_host);
-            }
-        }
-    }
-
-    async fn connect<D: ServerExchange>(
-        &mut self,
-        cluster: &Rc<Cluster>,
-        host: &Rc<Host>,
-        high_priority: bool,
-        down: &mut D,
-    ) -> Result<UpstreamStream, Failure> {
-        let protocol = match cluster.settings().protocol {
-            UpstreamProtocol::Http1 => PoolProtocol::Http1,
-            UpstreamProtocol::Http2 => PoolProtocol::Http2,
-            UpstreamProtocol::SameAsDownstream => match self.record.info.protocol {
-                Some(Protocol::Http2) => PoolProtocol::Http2,
-                _ => PoolProtocol::Http1,
-            },
-        };
-        let mut acquire = cluster.acquire(host, AcquireOptions { protocol, high_priority });
-        let mut armed = false;
-        poll_fn(|cx| {
-            if let Poll::Ready(outcome) = acquire.poll_acquire(cx) {
-                return Poll::Ready(outcome.map_err(|error| acquire_failure(&error)));
-            }
-            if !armed {
-                armed = true;
-                self.deadlines.arm();
-            }
-            if let Poll::Ready(failure) = self.deadlines.poll_expired(cx) {
-                return Poll::Ready(Err(failure));
-            }
-            match down.poll_gone(cx) {
-                Poll::Ready(error) => Poll::Ready(Err(Self::downstream_gone(&error))),
-                Poll::Pending => Poll::Pending,
-            }
-        })
-        .await
-    }
-
-    fn record_connection(&mut self, upstream: &UpstreamStream) {
-        let info = &mut self.record.info.upstream;
-        info.host = upstream.remote_address().cloned();
-        info.local = upstream.local_address().cloned();
-        info.connection_id = Some(upstream.connection_id());
-        info.protocol = Some(match upstream.protocol() {
-            PoolProtocol::Http1 => Protocol::Http11,
-            PoolProtocol::Http2 => Protocol::Http2,
-        });
-    }
-
-    fn send_request(&mut self, upstream: &mut UpstreamStream) -> Directions {
-        let ended = self.request_body.is_empty();
-        if let Some(request) = &self.record.info.request {
-            upstream.send_head(request, ended);
-        }
-        let now = Instant::now();
-        self.record.info.upstream_first_tx = Some(now);
-        if ended {
-            self.record.info.upstream_last_tx = Some(now);
-        }
-        Directions {
-            upload: if ended { Pump::already_ended() } else { Pump::default() },
-            upload_broken: false,
-            download: Pump::default(),
-        }
-    }
-
-    async fn exchange<D: ServerExchange>(
-        &mut self,
-        upstream: &mut UpstreamStream,
-        directions: &mut Directions,
-        down: &mut D,
-    ) -> Result<(), Failure> {
-        let (head, ended) = self.response_head(upstream, directions, down).await?;
         phase!("response head");
-        self.begin_response(head, ended, upstream, down);
+        let Taken { head, ended } = taken;
+        let host = tries.active.first().map(|one| Rc::clone(&one.host));
+        self.begin_response(head, ended, host.as_deref(), down);
         phase!("bodies");
-        if ended {
-            directions.download = Pump::already_ended();
+        let mut download = if ended { Pump::already_ended() } else { Pump::default() };
+        let outcome = self.bodies(job, tries, &mut download, down).await;
+        self.record.info.bytes_received = tries.upload.bytes;
+        self.record.info.bytes_sent = download.bytes;
+        let Some(mut winner) = tries.active.pop() else { return outcome };
+        if let Some(stream) = winner.stream() {
+            self.record.info.upstream.wire = stream.wire_bytes();
         }
-        self.bodies(upstream, directions, down).await
-    }
-
-    /// Uploads until the final response head is there.
-    async fn response_head<D: ServerExchange>(
-        &mut self,
-        upstream: &mut UpstreamStream,
-        directions: &mut Directions,
-        down: &mut D,
-    ) -> Result<(ResponseHead, bool), Failure> {
-        let mut uploading = true;
-        poll_fn(|cx| {
-            if uploading {
-                match self.poll_upload(cx, directions, down, upstream) {
-                    Poll::Ready(Ok(())) => uploading = false,
-                    Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
-                    Poll::Pending => {}
-                }
-            }
-            loop {
-                match upstream.poll_head(cx) {
-                    Poll::Ready(Ok((head, _))) if head.status.is_informational() => {
-                        self.pass_informational(&head, down);
-                    }
-                    Poll::Ready(Ok(head)) => return Poll::Ready(Ok(head)),
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(upstream_failure(&error))),
-                    Poll::Pending => break,
-                }
-            }
-            if (directions.upload.ended || directions.upload_broken)
-                && let Poll::Ready(error) = down.poll_gone(cx)
-            {
-                return Poll::Ready(Err(Self::downstream_gone(&error)));
-            }
-            self.deadlines.arm();
-            self.deadlines.poll_expired(cx).map(Err)
-        })
-        .await
-    }
-
-    /// Ready when the upload is over (or the upstream does not take more of it).
-    fn poll_upload<D: ServerExchange>(
-        &mut self,
-        cx: &mut Context<'_>,
-        directions: &mut Directions,
-        down: &mut D,
-        upstream: &mut UpstreamStream,
-    ) -> Poll<Result<(), Failure>> {
-        if directions.upload_broken {
-            return Poll::Ready(Ok(()));
+        if let Err(failure) = outcome {
+            self.abandon(winner, &failure, job);
+            return Err(failure);
         }
-        let was_ended = directions.upload.ended;
-        let polled = directions.upload.poll(cx, down, upstream);
-        if directions.upload.take_moved() {
-            let now = Instant::now();
-            self.deadlines.touch(now);
-            self.record.info.bytes_received = directions.upload.bytes;
-            if directions.upload.ended && !was_ended {
-                self.request_completed(now);
-                self.record.info.upstream_last_tx = Some(now);
+        self.record.info.response_trailers = download.trailers.take();
+        self.record.ended = true;
+        self.record_time();
+        let is_whole = winner.pump.done && !winner.upload_broken;
+        if let Some(mut stream) = winner.into_stream() {
+            if is_whole {
+                stream.finish();
+            } else {
+                stream.reset(ResetReason::NoError);
             }
         }
-        match polled {
-            Poll::Ready(Err(Broken::Source(error))) => Poll::Ready(Err(Self::downstream_gone(&error))),
-            Poll::Ready(Err(Broken::Sink(_))) => {
-                // The response may already be on its way: reading tells what became of it.
-                directions.upload_broken = true;
-                Poll::Ready(Ok(()))
-            }
-            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
-            Poll::Pending => Poll::Pending,
-        }
+        Ok(())
     }
 
     /// 1xx responses go on when the upstream is to answer expectations; else they end here, as in
     /// Envoy.
-    fn pass_informational<D: ServerExchange>(&self, head: &ResponseHead, down: &mut D) {
+    pub(super) fn pass_informational<D: ServerExchange>(&self, head: &ResponseHead, down: &mut D) {
         if let Some(cluster) = self.charged_cluster() {
             charge::upstream(cluster.stats(), head.status, self.record.info.internal, false);
         }
@@ -267,12 +84,12 @@ impl Stream {
         &mut self,
         mut head: ResponseHead,
         ended: bool,
-        upstream: &UpstreamStream,
+        host: Option<&Host>,
         down: &mut D,
     ) {
         let now = Instant::now();
         self.deadlines.touch(now);
-        self.count_head(&head, upstream);
+        self.count_head(&head, host);
         let suppress = self.hcm.settings.router.suppress_envoy_headers;
         response_headers::drop_hop_by_hop(&mut head.headers);
         if !suppress {
@@ -307,12 +124,12 @@ impl Stream {
     }
 
     /// Counts a response by its code when its head is there.
-    fn count_head(&mut self, head: &ResponseHead, upstream: &UpstreamStream) {
-        self.record.canary = charge::is_canary(&head.headers, upstream.host().is_canary());
-        if head.status.is_server_error() {
-            upstream.host().count_error();
-        } else {
-            upstream.host().count_success();
+    fn count_head(&mut self, head: &ResponseHead, host: Option<&Host>) {
+        self.record.canary = charge::is_canary(&head.headers, host.is_some_and(Host::is_canary));
+        match host {
+            Some(host) if head.status.is_server_error() => host.count_error(),
+            Some(host) => host.count_success(),
+            None => {}
         }
         if let Some(cluster) = self.charged_cluster() {
             charge::upstream(cluster.stats(), head.status, self.record.info.internal, self.record.canary);
@@ -328,84 +145,90 @@ impl Stream {
         }
     }
 
-    fn charged_cluster(&self) -> Option<&Rc<Cluster>> {
+    pub(super) fn charged_cluster(&self) -> Option<&Rc<Cluster>> {
         self.record.cluster.as_ref().filter(|_| self.hcm.settings.router.dynamic_stats)
     }
 
     /// Both bodies, until the response is complete and sent.
     async fn bodies<D: ServerExchange>(
         &mut self,
-        upstream: &mut UpstreamStream,
-        directions: &mut Directions,
+        job: &Job<'_>,
+        tries: &mut Tries,
+        download: &mut Pump,
         down: &mut D,
     ) -> Result<(), Failure> {
         // An upload whose last bytes wait to be written goes on too.
-        let mut uploading = !directions.upload.done && !directions.upload_broken;
+        let mut uploading = tries.active.first().is_some_and(|one| !one.pump.done && !one.upload_broken);
         poll_fn(|cx| {
             if uploading {
-                match self.poll_upload(cx, directions, down, upstream) {
+                match self.poll_upload(cx, 0, job, tries, down) {
                     Poll::Ready(Ok(())) => uploading = false,
                     Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
                     Poll::Pending => {}
                 }
             }
-            let polled = directions.download.poll(cx, upstream, down);
-            if directions.download.take_moved() {
-                let now = Instant::now();
-                self.deadlines.touch(now);
-                self.record.info.bytes_sent = directions.download.bytes;
-                if directions.download.ended {
-                    self.record.info.upstream_last_rx = Some(now);
-                }
-            }
-            match polled {
-                Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
-                Poll::Ready(Err(Broken::Source(error))) => return Poll::Ready(Err(mid_response(&error))),
-                Poll::Ready(Err(Broken::Sink(error))) => return Poll::Ready(Err(Self::downstream_gone(&error))),
-                // The upstream is done; an HTTP/2 peer that does not open its window is waited for
-                // by `flush`.
-                Poll::Pending if directions.download.ended && self.record.info.protocol == Some(Protocol::Http2) => {
-                    return Poll::Ready(Ok(()));
-                }
-                Poll::Pending => {}
+            let Some(one) = tries.active.first_mut() else { return Poll::Ready(Ok(())) };
+            if let Poll::Ready(outcome) = self.poll_download(cx, job, one, download, down) {
+                return Poll::Ready(outcome);
             }
             if !uploading && let Poll::Ready(error) = down.poll_gone(cx) {
                 return Poll::Ready(Err(Self::downstream_gone(&error)));
             }
-            self.deadlines.arm();
-            self.deadlines.poll_expired(cx).map(Err)
+            self.poll_limits(cx, one)
         })
         .await
     }
 
-    fn give_up(&mut self, failure: &Failure, host: &Rc<Host>, cluster: &Rc<Cluster>, mut upstream: UpstreamStream) {
-        let stats = cluster.stats();
-        match failure {
-            Failure::RouteTimeout => {
-                stats.inc(c::UPSTREAM_RQ_TIMEOUT);
-                host.count_timeout();
+    fn poll_download<D: ServerExchange>(
+        &mut self,
+        cx: &mut Context<'_>,
+        job: &Job<'_>,
+        one: &mut Try,
+        download: &mut Pump,
+        down: &mut D,
+    ) -> Poll<Result<(), Failure>> {
+        let Some(upstream) = one.stream() else { return Poll::Ready(Ok(())) };
+        let polled = download.poll(cx, |cx| upstream.poll_frame(cx), down);
+        if download.take_moved() {
+            let now = Instant::now();
+            self.deadlines.touch(now);
+            one.touch(now, job.limits);
+            self.record.info.bytes_sent = download.bytes;
+            if download.ended {
+                self.record.info.upstream_last_rx = Some(now);
             }
-            Failure::UpstreamReset | Failure::UpstreamTermination | Failure::UpstreamProtocol => {
-                host.count_error();
-            }
-            _ => {}
         }
-        upstream.reset(ResetReason::Cancel);
+        match polled {
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(Broken::Source(error))) => Poll::Ready(Err(mid_response(&error))),
+            Poll::Ready(Err(Broken::Sink(error))) => Poll::Ready(Err(Self::downstream_gone(&error))),
+            // The upstream is done; an HTTP/2 peer that does not open its window is waited for
+            // by `flush`.
+            Poll::Pending if download.ended && self.record.info.protocol == Some(Protocol::Http2) => {
+                Poll::Ready(Ok(()))
+            }
+            Poll::Pending => Poll::Pending,
+        }
     }
-}
 
-fn acquire_failure(error: &AcquireError) -> Failure {
-    match error {
-        AcquireError::Overflow(_) => Failure::Overflow,
-        AcquireError::NoPool => Failure::NoHealthyUpstream,
-        AcquireError::ConnectTimeout => Failure::ConnectTimeout,
-        AcquireError::ConnectFailed { source, .. } => Failure::ConnectFailed(source.to_string()),
-        AcquireError::Shutdown => Failure::UpstreamTermination,
+    /// The deadlines of the stream, and of the try that answers.
+    fn poll_limits(&mut self, cx: &mut Context<'_>, one: &Try) -> Poll<Result<(), Failure>> {
+        let alarm = [one.idle_at, one.ends_at].into_iter().flatten().min();
+        self.deadlines.set_alarm(alarm);
+        self.deadlines.arm();
+        self.deadlines.poll_expired(cx).map(|failure| {
+            Err(failure.unwrap_or_else(|| match one.ends_at {
+                Some(at) if at <= Instant::now() => {
+                    Failure::UpstreamMaxDuration { request_complete: self.deadlines.request_complete }
+                }
+                _ => Failure::PerTryTimeout { idle: true },
+            }))
+        })
     }
 }
 
 /// The upstream failed before its response head.
-fn upstream_failure(error: &StreamError) -> Failure {
+pub(super) fn upstream_failure(error: &StreamError) -> Failure {
     match error {
         StreamError::Protocol(_) => Failure::UpstreamProtocol,
         StreamError::RemoteReset(_) | StreamError::LocalReset => Failure::UpstreamReset,

@@ -3,9 +3,10 @@
 //! event under `nuncio::phase` (docs/life-of-a-request.md lists the same names).
 //!
 //! ```text
-//! head ─ normalize ─ client ─ route match ─┬─ direct response / redirect ──────────────┐
-//!                                          └─ plan ─ admission ─ host pick ─ connection │
-//!                                             ─ attempt ─ response head ─ bodies ───────┴─ finish
+//! head ─ normalize ─ client ─ route match ─┬─ direct response / redirect ───────────────┐
+//!                                          └─ plan ─ admission ─┬─ host pick ─ connection │
+//!                                             (retry) ──────────┘  ─ attempt              │
+//!                                             ─ response head ─ bodies ──────────────────┴─ finish
 //! ```
 //!
 //! It owns the order and the failures; deciding is done by pure functions (`route`, `router`,
@@ -17,9 +18,12 @@
 
 mod deadlines;
 mod exchange;
+mod forward;
 mod pump;
 pub(crate) mod record;
 mod respond;
+mod tries;
+mod upload;
 
 use std::{rc::Rc, sync::Arc};
 
@@ -28,12 +32,10 @@ use nuncio_api::{Protocol, RequestHead, ResponseFlag, Text, Timer, message::Body
 use nuncio_config::model::route::{Forward, Route, RouteAction, VirtualHost, WeightedCluster};
 use nuncio_http::ServerExchange;
 use nuncio_stats::templates::{http_stats, router_stats};
-use tokio::time::Instant;
 
 use self::{deadlines::Deadlines, record::Record};
 use crate::{
     hcm::{Hcm, path, request_headers},
-    headers,
     phase::phase,
     reply::{Failure, is_grpc_request},
     route::{MatchContext, Matched},
@@ -97,6 +99,7 @@ pub(crate) async fn serve<D: ServerExchange>(
         }
         stream.fail(failure, down);
     }
+    stream.deadlines.set_alarm(None);
     stream.flush(down).await;
     Outcome { drain: stream.chosen_by_drain, gone }
 }
@@ -288,78 +291,6 @@ impl Stream {
             self.record.info.route = Some(Arc::clone(route));
         }
         Failure::UpgradeFailed
-    }
-
-    /// Plan, admission, host pick, then the attempt.
-    async fn forward<D: ServerExchange>(
-        &mut self,
-        host: &Arc<VirtualHost>,
-        route: &Arc<Route>,
-        forward: &Forward,
-        down: &mut D,
-    ) -> Result<(), Failure> {
-        phase!("plan");
-        let plan = plan::plan(forward, &self.hcm.settings, self.record.request(), fastrand::u64(..));
-        let Some(name) = &plan.cluster else {
-            self.hcm.router_stats.inc(router_stats::NO_CLUSTER);
-            return Err(Failure::NoCluster(forward.cluster_not_found));
-        };
-        let Some(cluster) = self.hcm.context.clusters.cluster(name) else {
-            self.hcm.router_stats.inc(router_stats::NO_CLUSTER);
-            return Err(Failure::NoCluster(forward.cluster_not_found));
-        };
-        self.record.info.upstream.cluster = Some(Arc::clone(name));
-        self.record.cluster = Some(Rc::clone(&cluster));
-        let drop_percent = cluster.settings().drop_overload_percent;
-        if drop_percent > 0.0 && fastrand::f64() * 100.0 < drop_percent {
-            return Err(Failure::DropOverload);
-        }
-        phase!("admission");
-        self.apply_timeouts(&plan);
-        self.record.weighted = plan.weighted;
-        let weighted = weighted_of(forward, plan.weighted);
-        self.rewrite_request(host, route, forward, weighted, &plan);
-        self.attempt(&cluster, forward, down).await
-    }
-
-    fn apply_timeouts(&mut self, plan: &plan::Plan) {
-        let start = self.record.info.start;
-        self.deadlines.set_idle(plan.idle_timeout, start);
-        self.deadlines.set_duration(plan.max_duration.map(|d| start + d));
-        self.record.timeout = plan.timeout;
-        if self.deadlines.request_complete {
-            self.deadlines.set_response(plan.timeout.map(|d| start + d));
-        }
-    }
-
-    fn rewrite_request(
-        &mut self,
-        host: &VirtualHost,
-        route: &Route,
-        forward: &Forward,
-        weighted: Option<&WeightedCluster>,
-        plan: &plan::Plan,
-    ) {
-        let table = Arc::clone(self.hcm.routes.table());
-        let suppress = self.hcm.settings.router.suppress_envoy_headers;
-        let levels = headers::request_levels(&table, host, route, weighted);
-        headers::prepare_upstream_request(&mut self.record.info, plan, suppress);
-        if host.include_request_attempt_count
-            && let Some(request) = &mut self.record.info.request
-        {
-            request.headers.set(names::X_ENVOY_ATTEMPT_COUNT, http::HeaderValue::from_static("1"));
-        }
-        headers::apply_levels(&levels, &mut self.record.info, headers::Target::Request);
-        headers::rewrite(&mut self.record.info, forward, route, weighted, suppress);
-    }
-
-    /// The request has been received completely.
-    fn request_completed(&mut self, now: Instant) {
-        self.deadlines.complete_request();
-        self.record.info.request_complete = Some(now);
-        if let Some(timeout) = self.record.timeout {
-            self.deadlines.set_response(Some(now + timeout));
-        }
     }
 }
 

@@ -44,11 +44,11 @@ impl Pump {
         std::mem::take(&mut self.moved)
     }
 
-    /// Moves what can be moved. Ready when everything was moved and flushed.
+    /// Moves what can be moved from `source` to `sink`. Ready when everything was moved and flushed.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        source: &mut impl Exchange,
+        mut source: impl FnMut(&mut Context<'_>) -> Poll<Result<Frame, StreamError>>,
         sink: &mut impl Exchange,
     ) -> Poll<Result<(), Broken>> {
         while !self.ended {
@@ -57,7 +57,7 @@ impl Pump {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Sink(error))),
                 Poll::Pending => return Poll::Pending,
             }
-            match source.poll_frame(cx) {
+            match source(cx) {
                 Poll::Ready(Ok(frame)) => self.hand_over(frame, sink),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Source(error))),
                 Poll::Pending => break,

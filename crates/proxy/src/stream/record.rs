@@ -24,6 +24,10 @@ pub(crate) struct Record {
     pub(super) timeout: Option<Duration>,
     /// Index of the weighted cluster that was drawn.
     pub(super) weighted: Option<usize>,
+    /// More than one try was made.
+    pub(super) retried: bool,
+    /// `x-envoy-upstream-rq-timeout-alt-response`: upstream timeouts are answered with 204.
+    pub(super) alt_timeout: bool,
     /// The upstream said it is a canary.
     pub(super) canary: bool,
     /// The exchange ended by itself (not cut by dropping).
@@ -49,6 +53,8 @@ impl Record {
             cluster: None,
             timeout: None,
             weighted: None,
+            retried: false,
+            alt_timeout: false,
             canary: false,
             ended: false,
             nothing: empty_request(),

@@ -126,7 +126,14 @@ impl Stream {
     pub(super) fn fail<D: ServerExchange>(&mut self, failure: Failure, down: &mut D) {
         phase!("local reply");
         self.count_failure(&failure);
-        let reply = failure.reply();
+        let mut reply = failure.reply();
+        if self.record.retried {
+            reply = reply.after_retry();
+        }
+        if self.record.alt_timeout && failure.is_upstream_timeout() {
+            reply.status = StatusCode::NO_CONTENT;
+            reply.body = Bytes::new();
+        }
         if let Some(flag) = reply.flag {
             self.record.info.flags.insert(flag);
         }
@@ -197,6 +204,8 @@ impl Stream {
             | Failure::UpstreamRefused
             | Failure::UpstreamProtocol
             | Failure::RouteTimeout
+            | Failure::PerTryTimeout { .. }
+            | Failure::UpstreamMaxDuration { .. }
             | Failure::Shutdown => {}
         }
     }

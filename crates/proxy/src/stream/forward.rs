@@ -1,0 +1,139 @@
+//! A route that forwards: plan, admission, what the request looks like upstream, then the tries.
+
+use std::{rc::Rc, sync::Arc, time::Duration};
+
+use nuncio_api::names;
+use nuncio_config::model::route::{Forward, Route, VirtualHost, WeightedCluster};
+use nuncio_http::ServerExchange;
+use nuncio_stats::templates::router_stats;
+use nuncio_upstream::Cluster;
+use tokio::time::Instant;
+
+use super::{Stream, tries::Tries, upload::Upload, weighted_of};
+use crate::{
+    headers,
+    phase::phase,
+    reply::Failure,
+    router::{plan, retry, retry::RetryState},
+};
+
+/// What the tries of one request have in common.
+pub(super) struct Job<'a> {
+    pub(super) cluster: &'a Rc<Cluster>,
+    pub(super) host: &'a VirtualHost,
+    pub(super) forward: &'a Forward,
+    /// Limits of each try.
+    pub(super) limits: TryLimits,
+}
+
+/// What one try may take.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct TryLimits {
+    /// Until its response head, from the time the request is complete and the try connected.
+    pub(super) timeout: Option<Duration>,
+    /// Without anything coming from the upstream.
+    pub(super) idle: Option<Duration>,
+    /// Altogether, its response included.
+    pub(super) duration: Option<Duration>,
+    /// A try that is late stays in the race.
+    pub(super) hedge: bool,
+}
+
+impl Stream {
+    /// Plan, admission, rewriting, then the tries.
+    pub(super) async fn forward<D: ServerExchange>(
+        &mut self,
+        host: &Arc<VirtualHost>,
+        route: &Arc<Route>,
+        forward: &Forward,
+        down: &mut D,
+    ) -> Result<(), Failure> {
+        phase!("plan");
+        let plan = plan::plan(forward, &self.hcm.settings, self.record.request(), fastrand::u64(..));
+        let cluster = self.find_cluster(&plan, forward)?;
+        phase!("admission");
+        self.admit(&cluster)?;
+        self.apply_timeouts(&plan);
+        self.record.weighted = plan.weighted;
+        let weighted = weighted_of(forward, plan.weighted);
+        let retry = RetryState::new(forward.retry.as_ref(), self.record.request(), &self.hcm.context.runtime);
+        let limits = self.try_limits(forward, &cluster, &plan);
+        self.rewrite_request(host, route, forward, weighted, &plan);
+        let keeps = retry.as_ref().is_some_and(RetryState::is_enabled) || forward.internal_redirect.is_some();
+        let limit = route.request_buffer_limit.unwrap_or(u64::MAX).min(self.hcm.buffer_limit as u64);
+        let mut tries = Tries::new(retry, Upload::new(self.request_body, keeps.then_some(limit)));
+        let job = Job { cluster: &cluster, host, forward, limits };
+        self.try_until_done(&job, &mut tries, down).await
+    }
+
+    fn find_cluster(&mut self, plan: &plan::Plan, forward: &Forward) -> Result<Rc<Cluster>, Failure> {
+        let clusters = &self.hcm.context.clusters;
+        let found = plan.cluster.as_ref().and_then(|name| Some((name, clusters.cluster(name)?)));
+        let Some((name, cluster)) = found else {
+            self.hcm.router_stats.inc(router_stats::NO_CLUSTER);
+            return Err(Failure::NoCluster(forward.cluster_not_found));
+        };
+        self.record.info.upstream.cluster = Some(Arc::clone(name));
+        self.record.cluster = Some(Rc::clone(&cluster));
+        Ok(cluster)
+    }
+
+    /// `drop_overloads`
+    fn admit(&self, cluster: &Cluster) -> Result<(), Failure> {
+        let percent = cluster.settings().drop_overload_percent;
+        if percent > 0.0 && fastrand::f64() * 100.0 < percent { Err(Failure::DropOverload) } else { Ok(()) }
+    }
+
+    fn apply_timeouts(&mut self, plan: &plan::Plan) {
+        let start = self.record.info.start;
+        self.deadlines.set_idle(plan.idle_timeout, start);
+        self.deadlines.set_duration(plan.max_duration.map(|d| start + d));
+        self.record.timeout = plan.timeout;
+        if self.deadlines.request_complete {
+            self.deadlines.set_response(plan.timeout.map(|d| start + d));
+        }
+    }
+
+    fn try_limits(&mut self, forward: &Forward, _cluster: &Cluster, plan: &plan::Plan) -> TryLimits {
+        let policy = forward.retry.as_deref();
+        let per_try = policy.and_then(|policy| policy.per_try_timeout);
+        TryLimits {
+            // One that is not shorter than the whole means nothing.
+            timeout: per_try.filter(|own| !own.is_zero() && plan.timeout.is_none_or(|whole| *own < whole)),
+            idle: policy.and_then(|policy| policy.per_try_idle_timeout).filter(|own| !own.is_zero()),
+            duration: None,
+            hedge: forward.hedge.on_per_try_timeout,
+        }
+    }
+
+    fn rewrite_request(
+        &mut self,
+        host: &VirtualHost,
+        route: &Route,
+        forward: &Forward,
+        weighted: Option<&WeightedCluster>,
+        plan: &plan::Plan,
+    ) {
+        let table = Arc::clone(self.hcm.routes.table());
+        let suppress = self.hcm.settings.router.suppress_envoy_headers;
+        let levels = headers::request_levels(&table, host, route, weighted);
+        headers::prepare_upstream_request(&mut self.record.info, plan, suppress);
+        if let Some(request) = &mut self.record.info.request {
+            retry::strip(&mut request.headers);
+            if host.include_request_attempt_count {
+                request.headers.set(names::X_ENVOY_ATTEMPT_COUNT, http::HeaderValue::from_static("1"));
+            }
+        }
+        headers::apply_levels(&levels, &mut self.record.info, headers::Target::Request);
+        headers::rewrite(&mut self.record.info, forward, route, weighted, suppress);
+    }
+
+    /// The request has been received completely.
+    pub(super) fn request_completed(&mut self, now: Instant) {
+        self.deadlines.complete_request();
+        self.record.info.request_complete = Some(now);
+        if let Some(timeout) = self.record.timeout {
+            self.deadlines.set_response(Some(now + timeout));
+        }
+    }
+}
