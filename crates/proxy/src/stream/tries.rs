@@ -436,8 +436,7 @@ impl Stream {
         job: &Job<'_>,
         tries: &mut Tries,
     ) -> Option<Taken> {
-        let Some(one) = tries.active.get(at) else { return None };
-        let superseded = one.superseded;
+        let superseded = tries.active.get(at)?.superseded;
         let mut could_not_retry = false;
         if let Some(retry) = &mut tries.retry {
             let would = retry.would_retry_response(&head);
