@@ -28,6 +28,7 @@ async fn phases_of(down: Version, path: &str) -> Vec<String> {
         .any_route("match: {path: /direct}, direct_response: {status: 200, body: {inline_string: direct}}")
         .any_route("match: {path: /redirect}, redirect: {path_redirect: /}")
         .route("/forward", "cluster: up")
+        .route("/retried", "cluster: dead, retry_policy: {retry_on: connect-failure}")
         .route("/dead", "cluster: dead");
     let proxy = Proxy::start(&config).await;
     Client::connect(down, proxy.address()).await.post(path, "body").await;
@@ -74,7 +75,7 @@ async fn other_requests_leave_that_way_where_they_are_answered() {
 #[tokio::test]
 async fn the_page_lists_every_phase_and_nothing_else() {
     let mut seen = BTreeSet::new();
-    for path in ["/forward", "/direct", "/redirect", "/none"] {
+    for path in ["/forward", "/direct", "/redirect", "/none", "/retried"] {
         seen.extend(phases_of(Version::Http1, path).await);
     }
     assert_eq!(documented().into_iter().collect::<BTreeSet<_>>(), seen);
