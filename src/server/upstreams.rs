@@ -4,12 +4,15 @@
 //! all clusters with the hosts known so far when they start, and every later host set as a
 //! command. Clusters with the same name servers share one resolver.
 
-use std::{collections::HashMap, future::Future, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{collections::HashMap, future::Future, rc::Rc, sync::Arc, time::Duration};
 
 use nuncio_api::Timers;
-use nuncio_config::model::{Bootstrap, Cluster, cluster::Discovery};
+use nuncio_config::model::{
+    Bootstrap, Cluster,
+    cluster::{Discovery, DnsServers},
+};
 use nuncio_stats::{Store, WorkerId};
-use nuncio_upstream::{ClusterManager, ClusterSource, DnsResolver, HostSet, Resolve, run_discovery};
+use nuncio_upstream::{ClusterManager, ClusterSource, HostSet, Resolve, run_discovery};
 
 /// Far beyond any waiting: whoever waits has a limit of their own.
 const LONG: Duration = Duration::from_secs(3600);
@@ -47,20 +50,19 @@ impl Upstreams {
 
     /// Starts resolving names; `publish` gets every new host set.
     pub(super) fn discover(&self, publish: &Publisher) -> Result<(), String> {
-        let mut resolvers: HashMap<Vec<SocketAddr>, Rc<dyn Resolve>> = HashMap::new();
+        let mut resolvers: HashMap<DnsServers, Rc<dyn Resolve>> = HashMap::new();
         for source in &self.sources {
             let settings = source.settings();
             if settings.discovery == Discovery::Static {
                 continue;
             }
-            let resolver = match resolvers.get(&settings.dns.resolvers) {
+            let resolver = match resolvers.get(&settings.dns.resolver) {
                 Some(known) => Rc::clone(known),
                 None => {
-                    let servers = settings.dns.resolvers.clone();
-                    let made = DnsResolver::new(&servers);
+                    let made = source.resolver();
                     let made = made.map_err(|error| format!("cluster '{}': DNS: {error}", settings.name))?;
                     let made: Rc<dyn Resolve> = Rc::new(made);
-                    resolvers.insert(servers, Rc::clone(&made));
+                    resolvers.insert(settings.dns.resolver.clone(), Rc::clone(&made));
                     made
                 }
             };

@@ -7,7 +7,7 @@ use nuncio_config::model::{Bootstrap, Listener, cluster::Discovery};
 use nuncio_net::BoundSocket;
 use nuncio_proxy::{GlobalLimits, ListenerHandle, LogSinks, WorkerContext, runtime_layers, start_listener};
 use nuncio_stats::Store;
-use nuncio_upstream::{ClusterManager, ClusterSource, DnsResolver, Resolve, run_discovery};
+use nuncio_upstream::{ClusterManager, ClusterSource, Resolve, run_discovery};
 use tokio::{
     sync::{mpsc::UnboundedReceiver, oneshot},
     task::LocalSet,
@@ -101,7 +101,7 @@ fn discover(source: &Rc<ClusterSource>, clusters: &Rc<ClusterManager>) {
     if source.settings().discovery == Discovery::Static {
         return;
     }
-    let resolver: Rc<dyn Resolve> = Rc::new(DnsResolver::new(&source.settings().dns.resolvers).unwrap());
+    let resolver: Rc<dyn Resolve> = Rc::new(source.resolver().unwrap());
     let (name, clusters) = (Arc::clone(&source.settings().name), Rc::clone(clusters));
     let publish = move |hosts| clusters.set_hosts(&name, hosts);
     tokio::task::spawn_local(run_discovery(Rc::clone(source), resolver, publish));

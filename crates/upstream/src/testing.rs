@@ -7,7 +7,7 @@ use nuncio_api::{Frame, Headers, Protocol, RequestHead, ResponseHead, Scheme, Ti
 use nuncio_config::model::{
     Address,
     cluster::{
-        Breakers, Cluster as Settings, Discovery, Dns, DnsFamily, Endpoint, EndpointHealth, LbPolicy,
+        Breakers, Cluster as Settings, Discovery, Dns, DnsFamily, DnsServers, Endpoint, EndpointHealth, LbPolicy,
         LocalityEndpoints, UpstreamProtocol,
     },
     hcm::{CommonOptions, Http1Options, Http2Options, Underscores},
@@ -88,9 +88,10 @@ pub(crate) fn settings(endpoints: Vec<Endpoint>) -> Settings {
             refresh_rate: Duration::from_secs(5),
             failure_refresh: (Duration::from_secs(5), Duration::from_secs(5)),
             respect_ttl: false,
+            min_refresh: Duration::ZERO,
             jitter: Duration::ZERO,
             family: DnsFamily::Auto,
-            resolvers: Vec::new(),
+            resolver: DnsServers::default(),
         },
         bind_address: None,
         socket_options: Vec::new(),

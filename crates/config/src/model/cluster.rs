@@ -243,12 +243,31 @@ pub struct Dns {
     pub failure_refresh: (Duration, Duration),
     /// `respect_dns_ttl`
     pub respect_ttl: bool,
+    /// `dns_min_refresh_rate`: shorter times to live count as this one.
+    pub min_refresh: Duration,
     /// `dns_jitter`
     pub jitter: Duration,
     /// `dns_lookup_family`
     pub family: DnsFamily,
-    /// Explicit resolvers (`typed_dns_resolver_config` c-ares), else the system's.
-    pub resolvers: Vec<std::net::SocketAddr>,
+    /// `typed_dns_resolver_config`
+    pub resolver: DnsServers,
+}
+
+/// Who is asked for names, and how (`CaresDnsResolverConfig`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct DnsServers {
+    /// `resolvers`, else the system's.
+    pub servers: Vec<std::net::SocketAddr>,
+    /// `use_tcp_for_dns_lookups`
+    pub use_tcp: bool,
+    /// `no_default_search_domain`
+    pub no_search: bool,
+    /// `query_timeout_seconds` (5)
+    pub timeout: Option<Duration>,
+    /// `query_tries` (4)
+    pub tries: Option<u32>,
+    /// `rotate_nameservers`: by turns, not in their order.
+    pub rotate: bool,
 }
 
 /// `DnsLookupFamily`.

@@ -5,7 +5,8 @@
 //! STRICT_DNS name, as in Envoy, while LOGICAL_DNS keeps its last address. Hosts are recognised by
 //! name and address, so those that stay keep their pools and counters.
 //!
-//! Sleep: `dns_refresh_rate`, or the answer's TTL with `respect_dns_ttl`, plus up to `dns_jitter`;
+//! Sleep: `dns_refresh_rate`, or the answer's TTL with `respect_dns_ttl` (at least
+//! `dns_min_refresh_rate`), plus up to `dns_jitter`;
 //! after failures `dns_failure_refresh_rate` with back-off. Limits: [`MAX_ADDRESSES`] per name.
 
 use std::{cell::RefCell, collections::HashSet, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
@@ -62,6 +63,7 @@ pub(super) async fn strict<P: Fn(Arc<HostSet>) + 'static>(
                         *slot = hosts;
                     }
                     take_in(&source, &slots, &*publish);
+                    source.publish_heaviest();
                 }
                 open.borrow_mut().remove(&number);
                 if open.borrow().is_empty() {
@@ -104,23 +106,30 @@ pub(super) async fn logical<P: Fn(Arc<HostSet>) + 'static>(
     }
 }
 
-/// Names to resolve, and a slot for each endpoint; those with an address are filled already.
+/// Names to resolve, and a slot for each endpoint; Unix sockets are filled in already. An address
+/// is a name too that is asked for again and again, as in Envoy.
 fn targets(source: &ClusterSource) -> (Vec<Target>, Slots) {
     let mut targets = Vec::new();
     let mut slots = Vec::new();
     for group in &source.settings.endpoints {
         let locality = Arc::new(group.locality.clone());
         for endpoint in &group.endpoints {
-            if let Address::Name { host, port } = &endpoint.address {
+            let name = match &endpoint.address {
+                Address::Name { host, port } => Some((host.clone(), *port)),
+                Address::Ip(address) => Some((address.ip().to_string(), address.port())),
+                Address::Pipe { .. } => None,
+            };
+            let is_fixed = name.is_none();
+            if let Some((name, port)) = name {
                 targets.push(Target {
                     slot: slots.len(),
-                    name: host.clone(),
-                    port: *port,
+                    name,
+                    port,
                     endpoint: endpoint.clone(),
                     group: LocalityEndpoints { endpoints: Vec::new(), ..group.clone() },
                 });
             }
-            let fixed = fixed_address(&endpoint.address).map(|address| {
+            let fixed = fixed_address(&endpoint.address).filter(|_| is_fixed).map(|address| {
                 let description = HostDescription::new(&endpoint.hostname, &source.shared);
                 entry(description, address, endpoint, group, &locality)
             });
@@ -214,6 +223,7 @@ impl Pace {
             Some(answer) => {
                 self.back_off = base;
                 let ttl = answer.ttl.filter(|ttl| self.settings.respect_ttl && !ttl.is_zero());
+                let ttl = ttl.map(|ttl| ttl.max(self.settings.min_refresh));
                 ttl.unwrap_or(self.settings.refresh_rate) + part_of(self.settings.jitter)
             }
             None if base >= max => base,

@@ -104,6 +104,12 @@ impl ClusterSource {
         self.shared.publish_breakers(&self.settings, &self.stats);
     }
 
+    /// A resolver as the cluster's settings want it; clusters with the same `dns.resolver` can share
+    /// one. Must be called inside a tokio runtime.
+    pub fn resolver(&self) -> Result<DnsResolver, ResolveError> {
+        DnsResolver::new(&self.settings.dns.resolver, &self.store)
+    }
+
     fn set_initialized(&self) {
         if !self.is_initialized.replace(true) {
             self.initialized.notify_waiters();
@@ -119,13 +125,14 @@ impl ClusterSource {
         }
         let hosts = HostSet::new(&self.settings, Arc::clone(&self.shared), entries);
         hosts.publish_membership(&self.stats, came_or_went);
-        if self.settings.discovery == Discovery::StrictDns {
-            // Envoy writes it for lists that change, and there for this one alone.
-            let heaviest = hosts.hosts().map(|host| host.weight).max().unwrap_or(0);
-            self.stats.gauge_set(stats::MAX_HOST_WEIGHT, heaviest.into());
-        }
         self.current.replace(Arc::clone(&hosts));
         Some(hosts)
+    }
+
+    /// Envoy writes it with each list that may change, which of those here only STRICT_DNS has.
+    fn publish_heaviest(&self) {
+        let heaviest = self.current.borrow().hosts().map(|host| host.weight).max().unwrap_or(1);
+        self.stats.gauge_set(stats::MAX_HOST_WEIGHT, heaviest.into());
     }
 }
 

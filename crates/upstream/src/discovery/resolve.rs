@@ -2,7 +2,8 @@
 //!
 //! [`DnsResolver`] asks, in this order: the hosts file, which settles a name it knows without any
 //! query; RFC 6761 for `localhost`; then DNS (hickory) at the configured resolvers or those of
-//! `/etc/resolv.conf`. Nothing is cached here: how often to ask is the cluster's setting.
+//! `/etc/resolv.conf`. Nothing is cached here: how often to ask is the cluster's setting. Counts
+//! under the names of Envoy's c-ares resolver, `dns.cares.`.
 
 use std::{
     fmt,
@@ -14,11 +15,24 @@ use std::{
 
 use hickory_resolver::{
     TokioResolver,
-    config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig},
+    config::{
+        ConnectionConfig, NameServerConfig, ProtocolConfig, ResolveHosts, ResolverConfig, ResolverOpts,
+        ServerOrderingStrategy,
+    },
     net::{DnsError, NetError, NoRecords, runtime::TokioRuntimeProvider},
-    proto::{op::ResponseCode, rr::RecordType},
+    proto::{
+        op::ResponseCode,
+        rr::{Name, RecordType},
+    },
+    system_conf::read_system_conf,
 };
-use nuncio_config::model::cluster::DnsFamily;
+use nuncio_config::model::cluster::{DnsFamily, DnsServers};
+use nuncio_stats::{ScopeName, Shard, Store, templates::dns_stats};
+
+/// Envoy's for one query.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Envoy's for one lookup.
+const TRIES: u32 = 4;
 
 /// An answer; no addresses is an answer too (NXDOMAIN, or no record of the wanted family).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,6 +61,7 @@ pub trait Resolve {
 pub struct DnsResolver {
     dns: TokioResolver,
     hosts_file: PathBuf,
+    stats: Shard,
 }
 
 impl fmt::Debug for DnsResolver {
@@ -87,31 +102,43 @@ fn wanted(family: DnsFamily) -> (Kind, Option<Kind>, bool) {
 }
 
 impl DnsResolver {
-    /// Asks `servers`, or those of the system when there are none. Without either, names of the
-    /// hosts file still resolve. Must be called inside a tokio runtime.
-    pub fn new(servers: &[SocketAddr]) -> Result<Self, ResolveError> {
-        Self::with_hosts_file(servers, PathBuf::from("/etc/hosts"))
+    /// Asks as `settings` say; counts in `dns.cares.`. Without any server names of the hosts file
+    /// still resolve. Must be called inside a tokio runtime.
+    pub fn new(settings: &DnsServers, store: &Store) -> Result<Self, ResolveError> {
+        Self::with_hosts_file(settings, store, PathBuf::from("/etc/hosts"))
     }
 
-    fn with_hosts_file(servers: &[SocketAddr], hosts_file: PathBuf) -> Result<Self, ResolveError> {
-        let provider = TokioRuntimeProvider::default;
-        let explicit = || {
-            let servers = servers.iter().map(|server| name_server(*server)).collect();
-            TokioResolver::builder_with_config(ResolverConfig::from_name_servers(servers), provider())
-        };
-        let mut builder = match servers {
+    fn with_hosts_file(settings: &DnsServers, store: &Store, hosts_file: PathBuf) -> Result<Self, ResolveError> {
+        let (config, mut options) = match settings.servers.as_slice() {
             // No readable resolv.conf: the same as one without name servers.
-            [] => TokioResolver::builder(provider()).unwrap_or_else(|_| explicit()),
-            _ => explicit(),
+            [] => read_system_conf().unwrap_or_default(),
+            servers => {
+                let servers = servers.iter().map(|server| name_server(*server)).collect();
+                (ResolverConfig::from_name_servers(servers), ResolverOpts::default())
+            }
         };
-        builder.options_mut().cache_size = 0;
-        builder.options_mut().use_hosts_file = ResolveHosts::Never;
-        let dns = builder.build().map_err(|error| ResolveError(error.to_string()))?;
-        Ok(Self { dns, hosts_file })
+        options.cache_size = 0;
+        options.use_hosts_file = ResolveHosts::Never;
+        options.timeout = settings.timeout.unwrap_or(TIMEOUT);
+        // It counts what comes after the first try.
+        options.attempts = usize::try_from(settings.tries.unwrap_or(TRIES)).unwrap_or(1).saturating_sub(1);
+        options.num_concurrent_reqs = 1;
+        options.server_ordering_strategy = match settings.rotate {
+            true => ServerOrderingStrategy::RoundRobin,
+            false => ServerOrderingStrategy::UserProvidedOrder,
+        };
+        let config = adjusted(config, settings);
+        let dns = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+            .with_options(options)
+            .build()
+            .map_err(|error| ResolveError(error.to_string()))?;
+        let stats = store.group(&dns_stats::TEMPLATE, ScopeName::root().part("dns.cares")).shard(0);
+        Ok(Self { dns, hosts_file, stats })
     }
 
     async fn lookup(&self, name: &str, family: DnsFamily) -> Result<Resolution, ResolveError> {
         if let Ok(address) = name.trim_matches(['[', ']']).parse() {
+            self.stats.inc(dns_stats::RESOLVE_TOTAL);
             return Ok(Resolution { addresses: vec![address], ttl: None });
         }
         let local = self.local_addresses(name);
@@ -135,7 +162,30 @@ impl DnsResolver {
         }
     }
 
+    /// One lookup, counted as c-ares' are: what is known without DNS too.
     async fn of_kind(&self, name: &str, kind: Kind, local: Option<&[IpAddr]>) -> Result<Resolution, ResolveError> {
+        let pending = self.stats.gauge_guard(dns_stats::PENDING_RESOLUTIONS);
+        let answer = self.ask(name, kind, local).await;
+        drop(pending);
+        self.stats.inc(dns_stats::RESOLVE_TOTAL);
+        match answer {
+            Ok(found) => {
+                if found.addresses.is_empty() {
+                    self.stats.inc(dns_stats::NOT_FOUND);
+                }
+                Ok(found)
+            }
+            Err(error) => {
+                self.stats.inc(match error {
+                    NetError::Timeout => dns_stats::TIMEOUTS,
+                    _ => dns_stats::GET_ADDR_FAILURE,
+                });
+                Err(ResolveError(error.to_string()))
+            }
+        }
+    }
+
+    async fn ask(&self, name: &str, kind: Kind, local: Option<&[IpAddr]>) -> Result<Resolution, NetError> {
         if let Some(local) = local {
             let addresses = local.iter().copied().filter(|address| kind.is_of(address)).collect();
             return Ok(Resolution { addresses, ttl: None });
@@ -144,7 +194,8 @@ impl DnsResolver {
             Kind::V4 => RecordType::A,
             Kind::V6 => RecordType::AAAA,
         };
-        match self.dns.lookup(name, record).await {
+        // As it is spelt: names of containers have characters that host names may not have.
+        match self.dns.lookup(Name::from_ascii(name)?, record).await {
             Ok(found) => {
                 let records = found.answers().iter();
                 let addresses = records.clone().filter_map(|record| record.data.ip_addr()).collect();
@@ -152,7 +203,7 @@ impl DnsResolver {
                 Ok(Resolution { addresses, ttl })
             }
             Err(error) if says_there_is_none(&error) => Ok(Resolution::default()),
-            Err(error) => Err(ResolveError(error.to_string())),
+            Err(error) => Err(error),
         }
     }
 
@@ -182,6 +233,21 @@ fn is_localhost(name: &str) -> bool {
 impl Resolve for DnsResolver {
     fn resolve<'a>(&'a self, name: &'a str, family: DnsFamily) -> Resolving<'a> {
         Box::pin(self.lookup(name, family))
+    }
+}
+
+/// Without search domains or UDP when they are not wanted.
+fn adjusted(config: ResolverConfig, settings: &DnsServers) -> ResolverConfig {
+    let (domain, search, mut servers) = config.into_parts();
+    if settings.use_tcp {
+        for server in &mut servers {
+            server.connections.retain(|connection| matches!(connection.protocol, ProtocolConfig::Tcp));
+        }
+    }
+    if settings.no_search {
+        ResolverConfig::from_parts(None, Vec::new(), servers)
+    } else {
+        ResolverConfig::from_parts(domain, search, servers)
     }
 }
 
@@ -238,8 +304,7 @@ mod tests {
     fn localhost_resolves_without_hosts_file_and_network() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let nowhere = ["127.0.0.1:9".parse().unwrap()];
-            let resolver = DnsResolver::with_hosts_file(&nowhere, "/nonexistent/hosts".into()).unwrap();
+            let resolver = resolver("127.0.0.1:9".parse().unwrap(), &Store::new(1));
             for (family, wanted) in [
                 (DnsFamily::Auto, vec!["::1"]),
                 (DnsFamily::V4Only, vec!["127.0.0.1"]),
@@ -278,10 +343,32 @@ mod tests {
         address
     }
 
+    fn resolver(server: SocketAddr, store: &Store) -> DnsResolver {
+        let settings = DnsServers { servers: vec![server], ..DnsServers::default() };
+        DnsResolver::with_hosts_file(&settings, store, "/nonexistent/hosts".into()).unwrap()
+    }
+
     async fn ask(code: u8, family: DnsFamily) -> Result<Resolution, ResolveError> {
         let server = name_server(code).await;
-        let resolver = DnsResolver::with_hosts_file(&[server], "/nonexistent/hosts".into()).unwrap();
-        resolver.resolve("db.test.", family).await
+        resolver(server, &Store::new(1)).resolve("db_1.Test.", family).await
+    }
+
+    #[test]
+    fn lookups_are_counted_by_their_outcome() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let store = Store::new(1);
+            for (code, family) in [(0, DnsFamily::Auto), (2, DnsFamily::V4Only), (3, DnsFamily::V6Only)] {
+                let resolver = resolver(name_server(code).await, &store);
+                let _ = resolver.resolve("db.test.", family).await;
+            }
+            let group = store.group(&dns_stats::TEMPLATE, ScopeName::root().part("dns.cares"));
+            let counts =
+                [dns_stats::RESOLVE_TOTAL, dns_stats::NOT_FOUND, dns_stats::GET_ADDR_FAILURE, dns_stats::TIMEOUTS]
+                    .map(|counter| group.counter(counter));
+            assert_eq!(counts, [4, 2, 1, 0]);
+            assert_eq!(group.gauge(dns_stats::PENDING_RESOLUTIONS), 0);
+        });
     }
 
     #[test]

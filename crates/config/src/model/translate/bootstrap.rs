@@ -41,7 +41,9 @@ pub(super) fn bootstrap(cx: &mut Context<'_>, path: &Path<'_>, wire: &[u8]) -> O
     let message: pb::Bootstrap = cx.decode(path, &resources.rest)?;
     let runtime_layers =
         runtime::layers(cx, &path.field("layered_runtime"), message.layered_runtime.unwrap_or_default());
-    cx.resolvers = default_resolvers(cx, path, message.dns_resolution_config, message.typed_dns_resolver_config);
+    let resolver = cx.resolver(path, message.typed_dns_resolver_config, message.dns_resolution_config);
+    cx.resolver = resolver.unwrap_or_default();
+    cx.resolver.use_tcp |= message.use_tcp_for_dns_lookups;
     let static_path = path.field("static_resources");
     let clusters = clusters(cx, &static_path, &resources.clusters);
     let listeners = listeners(cx, &static_path, &resources.listeners);
@@ -172,19 +174,6 @@ fn address_clash(cx: &mut Context<'_>, path: &Path<'_>, earlier: &[(usize, Liste
         let additional = path.item("additional_addresses", place.saturating_sub(1));
         let owner = if place == 0 { path } else { &additional };
         cx.report.error(&owner.field("address"), "duplicate-address", text);
-    }
-}
-
-fn default_resolvers(
-    cx: &mut Context<'_>,
-    path: &Path<'_>,
-    config: Option<envoy_types::pb::envoy::config::core::v3::DnsResolutionConfig>,
-    typed: Option<envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig>,
-) -> Vec<std::net::SocketAddr> {
-    match (typed, config) {
-        (Some(typed), _) => cx.typed_resolver(path, typed),
-        (None, Some(config)) => cx.resolvers(&path.field("dns_resolution_config"), "resolvers", config.resolvers),
-        (None, None) => Vec::new(),
     }
 }
 

@@ -16,7 +16,7 @@ use envoy_types::pb::{
 use super::{Context, extension, socket::Names};
 use crate::model::{
     Address,
-    cluster::{Dns, DnsFamily},
+    cluster::{Dns, DnsFamily, DnsServers},
     report::Path,
 };
 
@@ -49,14 +49,15 @@ impl Context<'_> {
             Family::All => DnsFamily::All,
         };
         let resolution = message.dns_resolution_config.take();
-        let resolvers = match message.typed_dns_resolver_config.take() {
-            Some(typed) => self.typed_resolver(path, typed),
-            None => match resolution {
-                Some(config) => self.resolvers(&path.field("dns_resolution_config"), "resolvers", config.resolvers),
-                None => self.resolvers(path, "dns_resolvers", std::mem::take(&mut message.dns_resolvers)),
-            },
-        };
-        self.dns(path, rates, message.respect_dns_ttl, family, resolvers)
+        let listed = std::mem::take(&mut message.dns_resolvers);
+        let mut resolver = self.resolver(path, message.typed_dns_resolver_config.take(), resolution);
+        if let (None, false) = (&resolver, listed.is_empty()) {
+            let servers = self.servers(path, "dns_resolvers", listed);
+            resolver = Some(DnsServers { servers, ..self.resolver.clone() });
+        }
+        let mut dns = self.dns(path, rates, message.respect_dns_ttl, family, resolver);
+        dns.resolver.use_tcp |= message.use_tcp_for_dns_lookups;
+        dns
     }
 
     /// The config of a cluster of the type `envoy.cluster.dns`.
@@ -73,9 +74,10 @@ impl Context<'_> {
             failure: message.dns_failure_refresh_rate.map(|rate| (rate.base_interval, rate.max_interval)),
             jitter: message.dns_jitter,
         };
-        let typed = message.typed_dns_resolver_config;
-        let resolvers = typed.map(|typed| self.typed_resolver(path, typed)).unwrap_or_default();
-        self.dns(path, rates, message.respect_dns_ttl, family, resolvers)
+        let min_refresh = self.duration(&path.field("dns_min_refresh_rate"), message.dns_min_refresh_rate);
+        let resolver = self.resolver(path, message.typed_dns_resolver_config, None);
+        let dns = self.dns(path, rates, message.respect_dns_ttl, family, resolver);
+        Dns { min_refresh: min_refresh.unwrap_or_default(), ..dns }
     }
 
     fn dns(
@@ -84,7 +86,7 @@ impl Context<'_> {
         rates: Rates,
         respect_ttl: bool,
         family: DnsFamily,
-        resolvers: Vec<SocketAddr>,
+        resolver: Option<DnsServers>,
     ) -> Dns {
         let refresh_rate = self.duration(&path.field("dns_refresh_rate"), rates.refresh).unwrap_or(REFRESH_RATE);
         let failure_refresh = match rates.failure {
@@ -95,9 +97,10 @@ impl Context<'_> {
             refresh_rate,
             failure_refresh,
             respect_ttl,
+            min_refresh: Duration::ZERO,
             jitter: self.duration(&path.field("dns_jitter"), rates.jitter).unwrap_or_default(),
             family,
-            resolvers: if resolvers.is_empty() { self.resolvers.clone() } else { resolvers },
+            resolver: resolver.unwrap_or_else(|| self.resolver.clone()),
         }
     }
 
@@ -116,27 +119,50 @@ impl Context<'_> {
         (base, most)
     }
 
-    /// `typed_dns_resolver_config`: c-ares' servers; the system's resolver otherwise.
-    pub(super) fn typed_resolver(&mut self, path: &Path<'_>, typed: core::TypedExtensionConfig) -> Vec<SocketAddr> {
+    /// The resolver of a cluster or of the bootstrap: the typed one wins. `None` when neither says
+    /// anything.
+    pub(super) fn resolver(
+        &mut self,
+        path: &Path<'_>,
+        typed: Option<core::TypedExtensionConfig>,
+        old: Option<core::DnsResolutionConfig>,
+    ) -> Option<DnsServers> {
+        if let Some(typed) = typed {
+            return Some(self.typed_resolver(path, &typed));
+        }
+        let old = old?;
+        let servers = self.servers(&path.field("dns_resolution_config"), "resolvers", old.resolvers);
+        Some(with_options(DnsServers { servers, ..DnsServers::default() }, old.dns_resolver_options))
+    }
+
+    /// c-ares' servers and settings; the system's resolver otherwise.
+    fn typed_resolver(&mut self, path: &Path<'_>, typed: &core::TypedExtensionConfig) -> DnsServers {
         let path = path.field("typed_dns_resolver_config");
         let config = typed.typed_config.as_ref();
         match config.map(extension::type_name) {
             Some(CARES) => {
                 let value = config.map(|any| any.value.as_slice()).unwrap_or_default();
                 let message: CaresDnsResolverConfig = self.decode(&path, value).unwrap_or_default();
-                self.resolvers(&path.field("typed_config"), "resolvers", message.resolvers)
+                let servers = DnsServers {
+                    servers: self.servers(&path.field("typed_config"), "resolvers", message.resolvers),
+                    timeout: message.query_timeout_seconds.map(|seconds| Duration::from_secs(seconds.value)),
+                    tries: message.query_tries.map(|tries| tries.value),
+                    rotate: message.rotate_nameservers,
+                    ..DnsServers::default()
+                };
+                with_options(servers, message.dns_resolver_options)
             }
-            Some(GETADDRINFO) => Vec::new(),
+            Some(GETADDRINFO) => DnsServers::default(),
             _ => {
                 let built = &["envoy.network.dns_resolver.cares", "envoy.network.dns_resolver.getaddrinfo"];
                 self.unknown_extension(&path, "DNS resolver", &typed.name, config, built);
-                Vec::new()
+                DnsServers::default()
             }
         }
     }
 
     /// Servers to ask.
-    pub(super) fn resolvers(&mut self, path: &Path<'_>, name: &str, list: Vec<core::Address>) -> Vec<SocketAddr> {
+    fn servers(&mut self, path: &Path<'_>, name: &str, list: Vec<core::Address>) -> Vec<SocketAddr> {
         let names = Names::Refused("resolvers are given by their IP address");
         let each = list.into_iter().enumerate();
         each.filter_map(|(index, address)| match self.address(&path.item(name, index), Some(address), names)? {
@@ -146,4 +172,9 @@ impl Context<'_> {
         })
         .collect()
     }
+}
+
+fn with_options(servers: DnsServers, options: Option<core::DnsResolverOptions>) -> DnsServers {
+    let options = options.unwrap_or_default();
+    DnsServers { use_tcp: options.use_tcp_for_dns_lookups, no_search: options.no_default_search_domain, ..servers }
 }

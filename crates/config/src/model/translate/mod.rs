@@ -40,6 +40,7 @@ use rustc_hash::FxHashSet;
 use self::fields::FieldCheck;
 use super::{
     Bootstrap, Cluster, Listener, RouteTable,
+    cluster::DnsServers,
     report::{Path, Report},
 };
 use crate::{Diagnostic, LoadOptions};
@@ -115,8 +116,8 @@ pub(super) struct Context<'o> {
     report: Report,
     /// Names of the static clusters, to check routes against; `None` when they are not known.
     clusters: Option<FxHashSet<Arc<str>>>,
-    /// Resolvers from the bootstrap, for clusters that name none.
-    resolvers: Vec<std::net::SocketAddr>,
+    /// The resolver of the bootstrap, for clusters that name none.
+    resolver: DnsServers,
     /// How many more misspelt names are compared with all others.
     guesses: usize,
 }
@@ -127,7 +128,7 @@ const GUESSES: usize = 20;
 
 impl<'o> Context<'o> {
     fn new(options: &'o Options) -> Self {
-        Self { options, report: Report::default(), clusters: None, resolvers: Vec::new(), guesses: GUESSES }
+        Self { options, report: Report::default(), clusters: None, resolver: DnsServers::default(), guesses: GUESSES }
     }
 
     /// Decodes a message; the wire walk before has checked that the bytes are well formed, so that

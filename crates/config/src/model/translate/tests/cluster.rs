@@ -116,7 +116,7 @@ fn resolvers_come_from_the_cluster_or_the_bootstrap() {
     let resolvers = |cluster: &str, rest: &str| {
         let yaml = bootstrap("", ROUTER, ALL_TO_C, cluster, rest);
         let (bootstrap, _) = accepted(&yaml);
-        bootstrap.clusters[0].dns.resolvers.iter().map(ToString::to_string).collect::<Vec<_>>()
+        bootstrap.clusters[0].dns.resolver.servers.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(resolvers(typed, ""), ["10.0.0.1:53"]);
     assert_eq!(resolvers("", typed), ["10.0.0.1:53"]);

@@ -19,6 +19,7 @@ pub(super) const TABLE: &[Support] = &[
             "header_prefix",
             "dns_resolution_config",
             "typed_dns_resolver_config",
+            "use_tcp_for_dns_lookups",
         ],
     )
     .ignoring(&[
