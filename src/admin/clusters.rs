@@ -13,7 +13,6 @@ use serde_json::{Map, Value, json};
 use super::{
     listeners::address_json,
     reply::{AdminRequest, Reply},
-    stats::last_line,
 };
 use crate::server::Server;
 
@@ -21,9 +20,7 @@ use crate::server::Server;
 pub(super) fn clusters(server: &Rc<Server>, request: &AdminRequest) -> Reply {
     let pattern = match Regex::new(request.param("filter").unwrap_or_default()) {
         Ok(pattern) => pattern,
-        Err(error) => {
-            return Reply::bad_request(format!("Invalid re2 regex: {}", last_line(&error)));
-        }
+        Err(_) => return Reply::bad_request("Invalid re2 regex"),
     };
     let all = server.upstreams.clusters();
     let shown = all.iter().filter(|(settings, _)| pattern.is_match(&settings.name));

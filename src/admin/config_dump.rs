@@ -28,7 +28,7 @@ pub(super) fn config_dump(server: &Rc<Server>, request: &AdminRequest) -> Reply 
         Err(error) => {
             let why = last_line(&error);
             let words = format!("INVALID_ARGUMENT: Error while parsing name_regex from {pattern}: {why}");
-            return Reply::bad_request(words);
+            return Reply::error(StatusCode::BAD_REQUEST, words).plain();
         }
     };
     let wanted = |name: &str| pattern.is_empty() || names.is_match(name);
@@ -54,7 +54,7 @@ fn whole(dump: Vec<Value>, mask: Option<&str>) -> Result<Vec<Value>, Reply> {
     let kept: Vec<Value> = dump.iter().filter(fits).map(|config| masked(config, mask)).collect();
     if kept.is_empty() {
         let words = format!("FieldMask {mask} could not be successfully applied to any configs.");
-        return Err(Reply::bad_request(words));
+        return Err(Reply::dump_error(StatusCode::BAD_REQUEST, words));
     }
     Ok(kept)
 }
@@ -179,10 +179,10 @@ fn resources(dump: &[Value], resource: &str) -> Result<Vec<Value>, Reply> {
         }
         if fields.contains(&resource) {
             let words = format!("{resource} is not a repeated field. Use ?mask={resource} to get only this field");
-            return Err(Reply::bad_request(words));
+            return Err(Reply::dump_error(StatusCode::BAD_REQUEST, words));
         }
     }
-    Err(Reply::error(StatusCode::NOT_FOUND, format!("{resource} not found in config dump")))
+    Err(Reply::dump_error(StatusCode::NOT_FOUND, format!("{resource} not found in config dump")))
 }
 
 /// The object with its type in front, as in an Any.

@@ -65,11 +65,6 @@ pub(super) fn reset_counters(server: &Rc<Server>, _: &AdminRequest) -> Reply {
     Reply::ok()
 }
 
-/// `/contention`
-pub(super) fn contention(_: &Rc<Server>, _: &AdminRequest) -> Reply {
-    Reply::text("Mutex contention tracing is not enabled. To enable, run Envoy with flag --enable-mutex-tracing.")
-}
-
 /// `/init_dump`: nobody is being waited for once the server answers as LIVE.
 pub(super) fn init_dump(_: &Rc<Server>, _: &AdminRequest) -> Reply {
     Reply::json(&json!({}))

@@ -30,18 +30,21 @@ fn change(log: &Log, params: &[(String, String)]) -> Result<(), &'static str> {
         _ => return Err("invalid number of parameters"),
     };
     match name {
-        "level" | "" if value.is_empty() => Ok(()),
+        _ if value.is_empty() => Ok(()),
         "level" => {
             log.set_all(level(value)?);
             Ok(())
         }
-        "paths" | "group" => {
+        "group" => Err("group parameter requires fine-grain logging to be enabled"),
+        "paths" => {
             let entries: Vec<(&str, Level)> = value
                 .split(',')
                 .filter(|entry| !entry.is_empty())
                 .map(|entry| {
-                    let (name, text) = entry.split_once(':').ok_or("empty logger name or empty logger level")?;
-                    Ok((known(name)?, level(text)?))
+                    let parts = entry.split_once(':').filter(|(name, text)| !name.is_empty() && !text.is_empty());
+                    let (name, text) = parts.ok_or("empty logger name or empty logger level")?;
+                    let level = level(text)?;
+                    Ok((known(name)?, level))
                 })
                 .collect::<Result<_, &'static str>>()?;
             for (name, level) in entries {
@@ -50,14 +53,16 @@ fn change(log: &Log, params: &[(String, String)]) -> Result<(), &'static str> {
             Ok(())
         }
         name => {
-            log.set(known(name)?, level(value)?);
+            let level = level(value)?;
+            log.set(known(name)?, level);
             Ok(())
         }
     }
 }
 
 fn level(text: &str) -> Result<Level, &'static str> {
-    Level::parse(text).ok_or("unknown logger level")
+    // `warn` is a word of the command line only.
+    Level::parse(text).filter(|level| level.name() == text).ok_or("unknown logger level")
 }
 
 fn known(name: &str) -> Result<&str, &'static str> {

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use super::{
+    endpoints::{ENDPOINTS, Endpoint},
     reply::{AdminRequest, Reply},
-    table::{ENDPOINTS, Endpoint},
 };
 use crate::server::Server;
 
@@ -38,13 +38,13 @@ fn row(endpoint: &Endpoint) -> String {
 }
 
 /// One input per parameter; the page's script leaves out those that are empty.
-fn fields(endpoint: &Endpoint) -> String {
+pub(super) fn fields(endpoint: &Endpoint) -> String {
     let field = |(name, help): &(&str, &str)| {
         format!("<input name=\"{name}\" placeholder=\"{name}\" title=\"{}\">", escaped(help))
     };
     endpoint.params.iter().map(field).collect()
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

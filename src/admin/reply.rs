@@ -1,8 +1,8 @@
 //! Requests and replies of the admin server.
 
-use bytes::Bytes;
-use http::{HeaderValue, Method, Response, StatusCode, Uri, header};
-use http_body_util::Full;
+use http::{HeaderValue, Method, StatusCode, header};
+use nuncio_api::{Headers, RequestHead};
+use nuncio_proxy::LocalAnswer;
 use serde::Serialize as _;
 use serde_json::Value;
 
@@ -16,14 +16,21 @@ pub(super) struct AdminRequest {
 }
 
 impl AdminRequest {
-    pub(super) fn new(method: Method, uri: &Uri) -> Self {
-        let params = pairs(uri.query().unwrap_or_default());
-        Self { method, path: uri.path().to_owned(), params, form: Vec::new() }
+    /// A request for `target`, a path with its query.
+    pub(super) fn new(method: Method, target: &str) -> Self {
+        let target = target.split_once('#').map_or(target, |(target, _)| target);
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        Self { method, path: path.to_owned(), params: pairs(query), form: Vec::new() }
     }
 
-    /// The same with the fields of a form, which came as the body.
-    pub(super) fn with_form(self, body: &[u8]) -> Self {
-        Self { form: pairs(&String::from_utf8_lossy(body)), ..self }
+    /// The request with its form, if that is what the body is.
+    pub(super) fn read(head: &RequestHead, body: &[u8]) -> Self {
+        let request = Self::new(head.method.clone(), head.path.as_str());
+        let is_form = head.headers.get(&header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == FORM);
+        if !is_form {
+            return request;
+        }
+        Self { form: pairs(&String::from_utf8_lossy(body)), ..request }
     }
 
     /// The first value of a query parameter; empty when it has none.
@@ -65,6 +72,7 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+const FORM: &[u8] = b"application/x-www-form-urlencoded";
 const TEXT: &str = "text/plain; charset=UTF-8";
 const HTML: &str = "text/html; charset=UTF-8";
 const JSON: &str = "application/json";
@@ -74,12 +82,18 @@ const JSON: &str = "application/json";
 pub(super) struct Reply {
     status: StatusCode,
     content_type: &'static str,
+    /// The handler has said `nosniff` itself.
+    says_nosniff: bool,
     body: String,
 }
 
 impl Reply {
+    fn new(status: StatusCode, content_type: &'static str, body: String) -> Self {
+        Self { status, content_type, says_nosniff: false, body }
+    }
+
     pub(super) fn text(body: impl Into<String>) -> Self {
-        Self { status: StatusCode::OK, content_type: TEXT, body: body.into() }
+        Self::new(StatusCode::OK, TEXT, body.into())
     }
 
     /// `OK`, which is what every POST answers.
@@ -88,7 +102,7 @@ impl Reply {
     }
 
     pub(super) fn error(status: StatusCode, body: impl Into<String>) -> Self {
-        Self { status, content_type: TEXT, body: body.into() }
+        Self::new(status, TEXT, body.into())
     }
 
     pub(super) fn bad_request(body: impl Into<String>) -> Self {
@@ -96,12 +110,12 @@ impl Reply {
     }
 
     pub(super) fn html(body: impl Into<String>) -> Self {
-        Self { status: StatusCode::OK, content_type: HTML, body: body.into() }
+        Self::new(StatusCode::OK, HTML, body.into())
     }
 
     /// Text that is JSON already.
     pub(super) fn raw_json(body: String) -> Self {
-        Self { status: StatusCode::OK, content_type: JSON, body }
+        Self::new(StatusCode::OK, JSON, body)
     }
 
     /// Printed as Envoy prints it: one space per level, a newline at the end.
@@ -114,10 +128,21 @@ impl Reply {
         Self::raw_json(String::from_utf8(body).unwrap_or_default())
     }
 
+    /// An error of `/config_dump`, whose headers differ from all others.
+    pub(super) fn dump_error(status: StatusCode, body: impl Into<String>) -> Self {
+        Self { says_nosniff: true, ..Self::error(status, body).plain() }
+    }
+
+    /// The same with a content type that says no charset.
+    pub(super) fn plain(self) -> Self {
+        Self { content_type: "text/plain", ..self }
+    }
+
     pub(super) fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }
     }
 
+    #[cfg(test)]
     pub(super) fn status(&self) -> StatusCode {
         self.status
     }
@@ -127,15 +152,14 @@ impl Reply {
         &self.body
     }
 
-    pub(super) fn into_response(self) -> Response<Full<Bytes>> {
-        let mut response = Response::new(Full::new(Bytes::from(self.body)));
-        *response.status_mut() = self.status;
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, max-age=0"));
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        // Tools that ask whether this is an Envoy get the answer that makes them work.
-        headers.insert(header::SERVER, HeaderValue::from_static("envoy"));
-        response
+    pub(super) fn into_answer(self) -> LocalAnswer {
+        let mut headers = Headers::with_capacity(6);
+        if self.says_nosniff {
+            headers.append(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        }
+        headers.append(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        headers.append(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, max-age=0"));
+        headers.append(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        LocalAnswer { status: self.status, headers, body: self.body.into() }
     }
 }

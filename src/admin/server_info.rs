@@ -13,7 +13,7 @@ use crate::{
 
 /// `/hot_restart_version`
 pub(super) fn hot_restart_version(_: &Rc<Server>, _: &AdminRequest) -> Reply {
-    Reply::text(format!("{}\n", version::HOT_RESTART))
+    Reply::text(version::HOT_RESTART)
 }
 
 /// `/memory`: what the kernel counts. The allocator's own figures are not split further.
@@ -39,7 +39,7 @@ pub(super) fn server_info(server: &Rc<Server>, _: &AdminRequest) -> Reply {
         "uptime_all_epochs": uptime,
         "hot_restart_version": version::HOT_RESTART,
         "command_line_options": command_line(&server.options),
-        "node": node(server),
+        "node": complete(node(server)),
         "hot_restart_initializing": false,
     }))
 }
@@ -113,9 +113,13 @@ pub(super) fn node(server: &Server) -> Value {
         node["locality"]["zone"] = settings.locality.zone.clone().into();
     }
     let (major, minor, patch) = version::ENVOY;
+    let mut number = json!({ "major_number": major, "minor_number": minor });
+    if patch > 0 {
+        number["patch"] = patch.into();
+    }
     node["user_agent_name"] = "envoy".into();
     node["user_agent_build_version"] = json!({
-        "version": { "major_number": major, "minor_number": minor, "patch": patch },
+        "version": number,
         "metadata": {
             "ssl.version": "none",
             "revision.sha": version::revision(),
@@ -124,5 +128,28 @@ pub(super) fn node(server: &Server) -> Value {
             "nuncio.version": env!("CARGO_PKG_VERSION"),
         },
     });
+    node
+}
+
+/// The node with the fields that are not set, too, as `/server_info` shows it.
+fn complete(mut node: Value) -> Value {
+    node["user_agent_build_version"]["version"]["patch"] = version::ENVOY.2.into();
+    if let Some(locality) = node.get_mut("locality").and_then(Value::as_object_mut) {
+        for part in ["region", "zone", "sub_zone"] {
+            // Taken out and put back: the order is the message's.
+            let value = locality.shift_remove(part).unwrap_or_else(|| "".into());
+            locality.insert(part.to_owned(), value);
+        }
+    }
+    for (list, empty) in [
+        ("extensions", json!([])),
+        ("client_features", json!([])),
+        ("listening_addresses", json!([])),
+        ("dynamic_parameters", json!({})),
+    ] {
+        if node.get(list).is_none() {
+            node[list] = empty;
+        }
+    }
     node
 }

@@ -5,7 +5,10 @@ use std::rc::Rc;
 use nuncio_stats::output::{self, HistogramShape, KindFilter, StatsQuery};
 use regex::Regex;
 
-use super::reply::{AdminRequest, Reply};
+use super::{
+    reply::{AdminRequest, Reply},
+    stats_page,
+};
 use crate::server::Server;
 
 /// Formats of `/stats`.
@@ -14,6 +17,8 @@ enum Format {
     Text,
     Json,
     Prometheus,
+    Html,
+    ActiveHtml,
 }
 
 /// `/stats`
@@ -22,7 +27,11 @@ pub(super) fn stats(server: &Rc<Server>, request: &AdminRequest) -> Reply {
         None | Some("" | "text") => Format::Text,
         Some("json") => Format::Json,
         Some("prometheus") => Format::Prometheus,
-        Some(_) => return Reply::bad_request("usage: /stats?format=(json|prometheus|text)\n\n"),
+        Some("html") => Format::Html,
+        Some("active-html") => Format::ActiveHtml,
+        Some(_) => {
+            return Reply::bad_request("usage: /stats?format=(html|active-html|json|prometheus|text)\n\n");
+        }
     };
     print(server, request, format)
 }
@@ -43,12 +52,15 @@ fn print(server: &Rc<Server>, request: &AdminRequest, format: Format) -> Reply {
         (Some(kind), Some(histograms)) => (kind, histograms),
         (None, _) => return Reply::bad_request("invalid &type= param"),
         (_, None) => {
-            let usage = "usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary)\n";
+            let usage = "usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary|prometheusnative)\n";
             return Reply::bad_request(usage);
         }
     };
     let is_inverted = request.param("invert_filter").is_some();
     let filter = |name: &str| pattern.as_ref().is_none_or(|pattern| pattern.is_match(name) != is_inverted);
+    if format == Format::ActiveHtml {
+        return stats_page::active(request);
+    }
     let query = StatsQuery {
         used_only: request.param("usedonly").is_some(),
         filter: &filter,
@@ -68,6 +80,7 @@ fn print(server: &Rc<Server>, request: &AdminRequest, format: Format) -> Reply {
             output::json(&snapshot, &query, &mut out);
             Reply::raw_json(out)
         }
+        Format::Html | Format::ActiveHtml => stats_page::page(request, &snapshot, &query),
         Format::Prometheus => {
             output::prometheus(&snapshot, &query, &mut out);
             Reply::text(out)

@@ -100,9 +100,6 @@ fn announce(server: &Server) {
         let addresses: Vec<String> = listener.addresses.iter().map(ToString::to_string).collect();
         info!(target: "config", "listener '{}' on {}", listener.settings.name, addresses.join(", "));
     }
-    if server.bootstrap.admin.as_ref().is_some_and(|admin| !admin.access_log.is_empty()) {
-        warn!(target: "admin", "admin.access_log is not supported yet: requests to the admin server are not logged");
-    }
     if server.bootstrap.max_active_downstream_connections.is_none() {
         warn!(
             "There is no configured limit to the number of allowed active downstream connections. Configure a limit \

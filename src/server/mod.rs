@@ -18,6 +18,7 @@ pub(crate) mod workers;
 
 use std::{
     cell::Cell,
+    net::IpAddr,
     path::PathBuf,
     rc::Rc,
     sync::Arc,
@@ -138,6 +139,7 @@ pub(crate) struct Server {
     pub(crate) store: Arc<Store>,
     pub(crate) drain: Arc<Drain>,
     pub(crate) limits: Arc<GlobalLimits>,
+    pub(crate) machine_address: Option<IpAddr>,
     pub(crate) access_logs: Arc<LogSinks>,
     pub(crate) runtime: RuntimeLoader,
     pub(crate) upstreams: Upstreams,
@@ -148,6 +150,8 @@ pub(crate) struct Server {
     pub(crate) started: Instant,
     pub(crate) started_at: SystemTime,
     pub(crate) quit: Notify,
+    /// The switch of `/stats/recentlookups`.
+    pub(crate) tracks_lookups: Cell<bool>,
     state: Cell<State>,
 }
 

@@ -57,6 +57,7 @@ pub(super) fn build(options: Options, bootstrap: Bootstrap, log: Arc<Log>) -> Re
     let stats = ServerStats::new(&store, workers, bound.len(), &bootstrap);
     let runtime = RuntimeLoader::new(&bootstrap, &store);
     let upstreams = Upstreams::new(&bootstrap, &store);
+    let machine_address = machine_address(options.flags.local_address_ip_version.as_deref() == Some("v6"));
     let seed = Seed {
         store: Arc::clone(&store),
         drain: Arc::clone(&drain),
@@ -64,7 +65,7 @@ pub(super) fn build(options: Options, bootstrap: Bootstrap, log: Arc<Log>) -> Re
         limits: Arc::clone(&limits),
         node: Arc::new(bootstrap.node.clone()),
         runtime: Arc::clone(runtime.source()),
-        machine_address: machine_address(options.flags.local_address_ip_version.as_deref() == Some("v6")),
+        machine_address,
         upstreams: upstreams.seed(&store),
     };
     let (threads, events) = start_workers(workers, &seed)?;
@@ -77,6 +78,7 @@ pub(super) fn build(options: Options, bootstrap: Bootstrap, log: Arc<Log>) -> Re
         store,
         drain,
         limits,
+        machine_address,
         access_logs,
         runtime,
         upstreams,
@@ -87,6 +89,7 @@ pub(super) fn build(options: Options, bootstrap: Bootstrap, log: Arc<Log>) -> Re
         started: Instant::now(),
         started_at: SystemTime::now(),
         quit: Notify::new(),
+        tracks_lookups: Cell::new(false),
         state: Cell::new(State::PreInitializing),
     });
     Ok(Started { server, admin, listen, events })
@@ -123,7 +126,8 @@ fn open_access_logs(bootstrap: &Bootstrap, options: &Options, store: &Arc<Store>
     let sinks = LogSinks::new(store, options.flush_interval, options.flush_min_bytes);
     let listeners = bootstrap.listeners.iter().map(|listener| listener.access_log.as_slice());
     let managers = bootstrap.listeners.iter().flat_map(|listener| connection_managers(listener));
-    for logs in listeners.chain(managers.map(|manager| manager.access_log.as_slice())) {
+    let admin = bootstrap.admin.iter().map(|admin| admin.access_log.as_slice());
+    for logs in listeners.chain(managers.map(|manager| manager.access_log.as_slice())).chain(admin) {
         sinks.open(logs).map_err(|error| format!("access log: {error}"))?;
     }
     Ok(Arc::new(sinks))

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use nuncio_config::model::Bootstrap;
 use nuncio_stats::{
-    ScopeName, Shard, Store, Template,
+    Group, ScopeName, Shard, Store, Template,
     templates::{
-        cluster_manager_stats as clusters, listener_manager_stats as listeners, overload_stats, overload_stream_stats,
-        server_stats, server_worker_scope, thread_local_cluster_manager_scope,
+        admin_listener_scope, cluster_manager_stats as clusters, listener_manager_stats as listeners, listener_stats,
+        overload_stats, overload_stream_stats, server_stats, server_worker_scope, thread_local_cluster_manager_scope,
         thread_local_cluster_manager_stats as inflated, watchdog_stats,
     },
 };
@@ -100,8 +100,18 @@ impl Server {
         server.gauge_set(server_stats::MEMORY_PHYSICAL_SIZE, memory.resident);
         server.gauge_set(server_stats::UPTIME, self.started.elapsed().as_secs());
         server.gauge_set(server_stats::STATE, self.state().number());
-        server.gauge_set(server_stats::TOTAL_CONNECTIONS, self.limits.connections());
+        server.gauge_set(
+            server_stats::TOTAL_CONNECTIONS,
+            self.limits.connections().saturating_sub(self.admin_connections()),
+        );
         self.upstreams.publish_breakers();
+    }
+
+    /// Those connections within the process's limit that are the admin server's.
+    fn admin_connections(&self) -> u64 {
+        let limited = self.bootstrap.admin.as_ref().is_some_and(|admin| !admin.ignore_global_conn_limit);
+        let open = |group: &Group| group.gauge(listener_stats::DOWNSTREAM_CX_ACTIVE);
+        if limited { open(&self.store.group(&listener_stats::TEMPLATE, admin_listener_scope())) } else { 0 }
     }
 }
 

@@ -24,7 +24,7 @@ use nuncio_upstream::ClusterManager;
 use slab::Slab;
 use tokio::time::Instant;
 
-use crate::{access_log::LogSinks, date::DateCache};
+use crate::{access_log::LogSinks, date::DateCache, local::LocalService};
 
 /// One worker's surroundings.
 pub struct WorkerContext {
@@ -48,6 +48,7 @@ pub struct WorkerContext {
     pub runtime: Runtime,
     /// This machine's own address (x-forwarded-for behind a loopback peer).
     pub machine_address: Option<IpAddr>,
+    local_service: OnceCell<Rc<dyn LocalService>>,
     pub(crate) date: DateCache,
     pub(crate) connections: Connections,
     pub(crate) http2_counters: Rc<H2Counters>,
@@ -213,10 +214,21 @@ impl WorkerContext {
             node,
             runtime,
             machine_address,
+            local_service: OnceCell::new(),
             date: DateCache::default(),
             connections: Connections::default(),
             http2_counters: Rc::default(),
         })
+    }
+
+    /// Makes `service` answer every request of this context's listeners. To be called before any
+    /// of them starts; the first service stays.
+    pub fn serve_locally(&self, service: Rc<dyn LocalService>) {
+        let _ = self.local_service.set(service);
+    }
+
+    pub(crate) fn local_service(&self) -> Option<&Rc<dyn LocalService>> {
+        self.local_service.get()
     }
 
     /// Moves what the codecs counted to the stats, once a second. One task per worker runs this

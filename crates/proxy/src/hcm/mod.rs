@@ -23,7 +23,7 @@ use nuncio_config::model::{
 };
 use nuncio_http::{h1 as codec1, h2 as codec2};
 use nuncio_stats::{
-    ScopeName, Shard,
+    ScopeName, Shard, Store,
     templates::{
         http_scope, http_stats, http_tracing_stats, http1_stats, listener_http_scope, listener_http_stats, router_stats,
     },
@@ -61,12 +61,20 @@ impl Hcm {
         let RouteSource::Static(table) = &settings.routes;
         let prefix = &settings.stat_prefix;
         // Listed as in Envoy; nothing counts in it without tracing.
-        let _ = store.group(&http_tracing_stats::TEMPLATE, http_scope(prefix).part("tracing"));
+        let is_local = context.local_service().is_some();
+        if !is_local {
+            let _ = store.group(&http_tracing_stats::TEMPLATE, http_scope(prefix).part("tracing"));
+        }
         Rc::new(Self {
             routes: Arc::new(RouteIndex::new(Arc::clone(table))),
             logs: Logs::new(&settings.access_log, &context.logs),
             stats: shard(&http_stats::TEMPLATE, http_scope(prefix)),
-            router_stats: shard(&router_stats::TEMPLATE, http_scope(prefix)),
+            router_stats: if is_local {
+                // Without routes there is nothing to list.
+                Store::new(context.id).group(&router_stats::TEMPLATE, http_scope(prefix)).shard(context.id)
+            } else {
+                shard(&router_stats::TEMPLATE, http_scope(prefix))
+            },
             listener_stats: shard(&listener_http_stats::TEMPLATE, listener_http_scope(listener, prefix)),
             http1_stats: shard(&http1_stats::TEMPLATE, ScopeName::root().part("http1")),
             http1_options: Arc::new(http1_options(settings, buffer_limit)),

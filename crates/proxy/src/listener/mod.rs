@@ -15,7 +15,7 @@ use nuncio_config::model::{
 use nuncio_net::{Listener as Socket, SocketAddress, Stream};
 use nuncio_stats::{
     Group, Shard,
-    templates::{listener_extension_stats, listener_scope, listener_stats, listener_worker_stats},
+    templates::{admin_listener_scope, listener_extension_stats, listener_scope, listener_stats, listener_worker_stats},
 };
 use tokio::{
     sync::Notify,
@@ -78,7 +78,8 @@ pub fn start_listener(context: &Rc<WorkerContext>, settings: Arc<Settings>, sock
 
 impl Listener {
     fn new(context: &Rc<WorkerContext>, settings: Arc<Settings>) -> Self {
-        let scope = || listener_scope(&settings.stat_prefix);
+        let is_local = context.local_service().is_some();
+        let scope = || if is_local { admin_listener_scope() } else { listener_scope(&settings.stat_prefix) };
         let group = context.store.group(&listener_stats::TEMPLATE, scope());
         let manager = |chain: &FilterChain| {
             let TerminalFilter::Http(manager) = &chain.terminal;
@@ -87,8 +88,13 @@ impl Listener {
         let chains = settings.filter_chains.iter().chain(&settings.default_filter_chain).map(manager).collect();
         // Envoy numbers workers from 0; 0 is our main thread.
         // Listed as in Envoy; configs found by a control plane cannot be missing yet.
-        let _ = context.store.group(&listener_extension_stats::TEMPLATE, scope());
-        let worker_scope = scope().worker(context.id.saturating_sub(1));
+        if !is_local {
+            let _ = context.store.group(&listener_extension_stats::TEMPLATE, scope());
+        }
+        let worker_scope = match context.id.checked_sub(1) {
+            Some(worker) => scope().worker(worker),
+            None => scope().part("main_thread"),
+        };
         let worker_stats = context.store.group(&listener_worker_stats::TEMPLATE, worker_scope).shard(context.id);
         Self {
             worker_stats,

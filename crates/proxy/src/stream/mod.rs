@@ -19,6 +19,7 @@
 mod deadlines;
 mod exchange;
 mod forward;
+mod local;
 mod pump;
 pub(crate) mod record;
 mod respond;
@@ -163,6 +164,10 @@ impl Stream {
         }
         phase!("client");
         self.identify_client();
+        if let Some(service) = self.hcm.context.local_service() {
+            let service = Rc::clone(service);
+            return self.answer_locally(&service, down).await;
+        }
         phase!("route match");
         let (host, route) = match self.match_route()? {
             Decision::RequireTls => {

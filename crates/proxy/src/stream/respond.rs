@@ -293,7 +293,7 @@ impl Stream {
         self.record.info.protocol == Some(Protocol::Http2)
     }
 
-    fn request_ended(&self) -> bool {
+    pub(super) fn request_ended(&self) -> bool {
         self.request_body == BodyLength::Empty || self.deadlines.request_complete
     }
 
