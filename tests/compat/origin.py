@@ -221,6 +221,11 @@ def flaky(x):
     x.answer(200 if good else 503, b"flaky", reason="X")
 
 
+@behaviour(r"grpcstatus(?P<code>\d+)")
+def grpc_status(x, code):
+    x.answer(200, b"", f"grpc-status: {code}")
+
+
 @behaviour("redirect")
 def redirect(x):
     x.answer(302, b"", "Location: http://x/echo", reason="Found")

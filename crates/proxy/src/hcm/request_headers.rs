@@ -49,10 +49,16 @@ pub(crate) struct Client {
 }
 
 /// Headers that an external client may not set when the proxy is the edge.
-const INTERNAL_HEADERS: [HeaderName; 18] = [
+const EDGE_HEADERS: [HeaderName; 5] = [
     names::X_ENVOY_DECORATOR_OPERATION,
     names::X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER,
     names::X_ENVOY_DOWNSTREAM_SERVICE_NODE,
+    names::X_ENVOY_ORIGINAL_HOST,
+    names::X_ENVOY_ORIGINAL_PATH,
+];
+
+/// Headers that no external client may set, wherever the proxy stands.
+const INTERNAL_HEADERS: [HeaderName; 13] = [
     names::X_ENVOY_RETRY_ON,
     names::X_ENVOY_RETRY_GRPC_ON,
     names::X_ENVOY_MAX_RETRIES,
@@ -63,8 +69,6 @@ const INTERNAL_HEADERS: [HeaderName; 18] = [
     names::X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
     names::X_ENVOY_FORCE_TRACE,
     names::X_ENVOY_IP_TAGS,
-    names::X_ENVOY_ORIGINAL_HOST,
-    names::X_ENVOY_ORIGINAL_PATH,
     names::X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT,
     names::X_ENVOY_RETRIABLE_STATUS_CODES,
     names::X_ENVOY_RETRIABLE_HEADER_NAMES,
@@ -108,9 +112,13 @@ pub(crate) fn mutate(
     let edge = settings.use_remote_address && !client.internal;
     if client.internal {
         headers.set(names::X_ENVOY_INTERNAL, HeaderValue::from_static("true"));
-    } else if edge {
-        headers.retain(|name, _| !INTERNAL_HEADERS.contains(name) && !internal_only.contains(name));
-        if let Some(value) = client.address.and_then(|a| text_value(&a.ip().to_string())) {
+    } else {
+        headers.retain(|name, _| {
+            let reserved = name.as_str().starts_with("x-envoy-")
+                && (INTERNAL_HEADERS.contains(name) || (edge && EDGE_HEADERS.contains(name)));
+            !reserved && !internal_only.contains(name)
+        });
+        if let Some(value) = client.address.filter(|_| edge).and_then(|a| text_value(&a.ip().to_string())) {
             headers.set(names::X_ENVOY_EXTERNAL_ADDRESS, value);
         }
     }

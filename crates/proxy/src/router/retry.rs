@@ -165,7 +165,6 @@ impl RetryState {
         }
         self.remaining -= 1;
         let Some(permit) = at.cluster.try_retry(at.high_priority) else {
-            at.count(Outcome::Overflow);
             return Decision::Overflow;
         };
         if !at.runtime.feature_enabled("upstream.use_retry", 100, 100, fastrand::u64(..)) {
@@ -245,7 +244,6 @@ enum Outcome {
     Retry,
     Success,
     LimitExceeded,
-    Overflow,
 }
 
 impl RetryScope<'_> {
@@ -254,7 +252,6 @@ impl RetryScope<'_> {
             Outcome::Retry => c::UPSTREAM_RQ_RETRY,
             Outcome::Success => c::UPSTREAM_RQ_RETRY_SUCCESS,
             Outcome::LimitExceeded => c::UPSTREAM_RQ_RETRY_LIMIT_EXCEEDED,
-            Outcome::Overflow => c::UPSTREAM_RQ_RETRY_OVERFLOW,
         });
     }
 }

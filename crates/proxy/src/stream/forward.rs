@@ -94,14 +94,18 @@ impl Stream {
         }
     }
 
-    fn try_limits(&mut self, forward: &Forward, _cluster: &Cluster, plan: &plan::Plan) -> TryLimits {
+    fn try_limits(&mut self, forward: &Forward, cluster: &Cluster, plan: &plan::Plan) -> TryLimits {
+        let asked = self.record.info.request.as_mut().and_then(|request| {
+            let text = request.headers.remove(&names::X_ENVOY_UPSTREAM_STREAM_DURATION_MS)?;
+            Some(Duration::from_millis(text.to_str().ok()?.parse().ok()?))
+        });
         let policy = forward.retry.as_deref();
         let per_try = policy.and_then(|policy| policy.per_try_timeout);
         TryLimits {
             // One that is not shorter than the whole means nothing.
             timeout: per_try.filter(|own| !own.is_zero() && plan.timeout.is_none_or(|whole| *own < whole)),
             idle: policy.and_then(|policy| policy.per_try_idle_timeout).filter(|own| !own.is_zero()),
-            duration: None,
+            duration: asked.or(cluster.settings().common.max_stream_duration).filter(|limit| !limit.is_zero()),
             hedge: forward.hedge.on_per_try_timeout,
         }
     }

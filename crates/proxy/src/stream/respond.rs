@@ -130,7 +130,7 @@ impl Stream {
         if self.record.retried {
             reply = reply.after_retry();
         }
-        if self.record.alt_timeout && failure.is_upstream_timeout() {
+        if self.answers_timeout_otherwise(&failure) {
             reply.status = StatusCode::NO_CONTENT;
             reply.body = Bytes::new();
         }
@@ -166,6 +166,11 @@ impl Stream {
             self.apply_route_response_headers();
         }
         self.send_with(reply.body, down);
+    }
+
+    /// `x-envoy-upstream-rq-timeout-alt-response`
+    pub(super) fn answers_timeout_otherwise(&self, failure: &Failure) -> bool {
+        self.record.alt_timeout && failure.is_upstream_timeout()
     }
 
     /// `stream_error_on_invalid_http_message`: a message that is wrong but framed ends its stream alone.

@@ -12,7 +12,7 @@ use std::{
     time::SystemTime,
 };
 
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 use nuncio_api::{Protocol, ResponseFlag, ResponseHead, names};
 use nuncio_config::model::{cluster::UpstreamProtocol, route::HostRewrite};
 use nuncio_http::{ClientExchange, Exchange, ServerExchange, exchange::ResetReason};
@@ -164,6 +164,7 @@ impl Stream {
             Ok(taken) => taken,
             Err(failure) => {
                 self.record.info.bytes_received = tries.upload.bytes;
+                self.charge_losers(&failure, tries.active.len());
                 for one in tries.active.drain(..) {
                     self.abandon(one, &failure, job);
                 }
@@ -557,6 +558,20 @@ impl Stream {
         }
     }
 
+    /// The local reply is counted for the cluster once; as in Envoy it counts for each try that
+    /// the time-out finds waiting.
+    fn charge_losers(&self, failure: &Failure, waiting: usize) {
+        if *failure == Failure::RouteTimeout
+            && let Some(cluster) = self.charged_cluster()
+        {
+            let otherwise = self.answers_timeout_otherwise(failure);
+            let status = if otherwise { StatusCode::NO_CONTENT } else { StatusCode::GATEWAY_TIMEOUT };
+            for _ in 1..waiting {
+                charge::upstream(cluster.stats(), status, self.record.info.internal, false);
+            }
+        }
+    }
+
     /// Ends a try that failed, and counts what its host did.
     pub(super) fn abandon(&self, one: Try, failure: &Failure, job: &Job<'_>) {
         let stats = job.cluster.stats();
@@ -565,6 +580,7 @@ impl Stream {
                 stats.inc(c::UPSTREAM_RQ_TIMEOUT);
                 one.host.count_timeout();
             }
+            Failure::UpstreamMaxDuration { .. } => stats.inc(c::UPSTREAM_RQ_MAX_DURATION_REACHED),
             Failure::PerTryTimeout { idle } => {
                 stats.inc(if *idle { c::UPSTREAM_RQ_PER_TRY_IDLE_TIMEOUT } else { c::UPSTREAM_RQ_PER_TRY_TIMEOUT });
                 one.host.count_timeout();
