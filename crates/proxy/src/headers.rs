@@ -5,6 +5,8 @@
 //! table), unless `most_specific_header_mutations_wins` turns the order round. Values are computed
 //! from the stream as it is before any level applies, one level at a time, as Envoy does.
 
+use std::time::Duration;
+
 use http::{HeaderName, HeaderValue};
 use nuncio_api::{Headers, RequestHead, Text, names};
 use nuncio_config::model::{
@@ -16,7 +18,7 @@ use smallvec::SmallVec;
 
 use crate::{
     access_log::render,
-    router::{plan::Plan, rewrite},
+    router::{plan::Plan, rewrite, timeouts::grpc_timeout_value},
     stream_info::StreamInfo,
 };
 
@@ -137,7 +139,7 @@ fn put(headers: &mut Headers, name: &HeaderName, value: HeaderValue, action: App
 }
 
 /// Headers that tell the router what to do and end here.
-const CONSUMED: [HeaderName; 13] = [
+const CONSUMED: [HeaderName; 14] = [
     names::X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
     names::X_ENVOY_FORCE_TRACE,
     names::X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT,
@@ -151,6 +153,7 @@ const CONSUMED: [HeaderName; 13] = [
     names::X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS,
     names::X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE,
     names::X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS,
+    names::X_ENVOY_UPSTREAM_STREAM_DURATION_MS,
 ];
 
 /// What the router removes and adds before the levels: its own control headers go, the expected
@@ -158,13 +161,10 @@ const CONSUMED: [HeaderName; 13] = [
 pub(crate) fn prepare_upstream_request(info: &mut StreamInfo, plan: &Plan, suppress: bool) {
     let Some(request) = &mut info.request else { return };
     request.headers.retain(|name, _| !(name.as_str().starts_with("x-envoy-") && CONSUMED.contains(name)));
-    if suppress {
-        return;
+    if let Some(timeout) = plan.duration.grpc_timeout {
+        request.headers.set(names::GRPC_TIMEOUT, grpc_timeout_value(timeout));
     }
-    if let Some(timeout) = plan.timeout {
-        let ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        request.headers.append(names::X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, HeaderValue::from(ms));
-    }
+    plan.timeouts.tell(Duration::ZERO, suppress, &mut request.headers);
 }
 
 /// Rewrites host (unless it waits for the host pick) and path.

@@ -11,3 +11,4 @@ pub(crate) mod retry;
 pub(crate) mod rewrite;
 #[cfg(test)]
 mod tests;
+pub(crate) mod timeouts;

@@ -2,13 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use nuncio_api::{RequestHead, names};
+use nuncio_api::RequestHead;
 use nuncio_config::model::{
     HttpConnectionManager,
     route::{ClusterSpecifier, Forward, WeightedCluster},
 };
 
 use super::read;
+
+use super::timeouts::{StreamDuration, Timeouts};
+use crate::reply::is_grpc_request;
 
 /// The decision.
 #[derive(Clone, Debug)]
@@ -17,12 +20,12 @@ pub(crate) struct Plan {
     pub cluster: Option<Arc<str>>,
     /// Index of the weighted cluster that was drawn.
     pub weighted: Option<usize>,
-    /// Route timeout, `None` = no limit.
-    pub timeout: Option<Duration>,
+    /// Limits of the request and its tries.
+    pub timeouts: Timeouts,
     /// Stream idle timeout, `None` = off.
     pub idle_timeout: Option<Duration>,
-    /// Longest stream, `None` = no limit.
-    pub max_duration: Option<Duration>,
+    /// Limit of the stream.
+    pub duration: StreamDuration,
 }
 
 /// Plans a request. `random` draws among weighted clusters.
@@ -31,28 +34,14 @@ pub(crate) fn plan(forward: &Forward, manager: &HttpConnectionManager, request: 
     Plan {
         cluster,
         weighted,
-        timeout: expected_timeout(manager, request).unwrap_or(forward.timeout),
+        timeouts: Timeouts::of(forward, &manager.router, request, is_grpc_request(&request.headers)),
         idle_timeout: match forward.idle_timeout {
             Some(Duration::ZERO) => None,
             Some(own) => Some(own),
             None => manager.stream_idle_timeout,
         },
-        max_duration: match forward.max_stream.limit {
-            Some(Duration::ZERO) => None,
-            Some(own) => Some(own),
-            None => manager.common.max_stream_duration,
-        },
+        duration: StreamDuration::of(forward, manager, request),
     }
-}
-
-/// `respect_expected_rq_timeout`: what the proxy before this one has promised, zero meaning no limit.
-fn expected_timeout(manager: &HttpConnectionManager, request: &RequestHead) -> Option<Option<Duration>> {
-    if !manager.router.respect_expected_rq_timeout {
-        return None;
-    }
-    let text = request.headers.get_str(&names::X_ENVOY_EXPECTED_RQ_TIMEOUT_MS)?;
-    let limit = Duration::from_millis(text.parse().ok()?);
-    Some((!limit.is_zero()).then_some(limit))
 }
 
 fn choose_cluster(

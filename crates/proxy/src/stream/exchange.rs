@@ -192,7 +192,7 @@ impl Stream {
         if download.take_moved() {
             let now = Instant::now();
             self.deadlines.touch(now);
-            one.touch(now, job.limits);
+            one.touch(now, job.timeouts.per_try_idle);
             self.record.info.bytes_sent = download.bytes;
             if download.ended {
                 self.record.info.upstream_last_rx = Some(now);

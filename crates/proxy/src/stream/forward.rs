@@ -14,7 +14,11 @@ use crate::{
     headers,
     phase::phase,
     reply::Failure,
-    router::{plan, retry, retry::RetryState},
+    router::{
+        plan,
+        retry::{self, RetryState},
+        timeouts::Timeouts,
+    },
 };
 
 /// What the tries of one request have in common.
@@ -22,21 +26,10 @@ pub(super) struct Job<'a> {
     pub(super) cluster: &'a Rc<Cluster>,
     pub(super) host: &'a VirtualHost,
     pub(super) forward: &'a Forward,
-    /// Limits of each try.
-    pub(super) limits: TryLimits,
-}
-
-/// What one try may take.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct TryLimits {
-    /// Until its response head, from the time the request is complete and the try connected.
-    pub(super) timeout: Option<Duration>,
-    /// Without anything coming from the upstream.
-    pub(super) idle: Option<Duration>,
-    /// Altogether, its response included.
+    /// Limits of the request and of each try.
+    pub(super) timeouts: Timeouts,
+    /// One try, its response included.
     pub(super) duration: Option<Duration>,
-    /// A try that is late stays in the race.
-    pub(super) hedge: bool,
 }
 
 impl Stream {
@@ -57,12 +50,13 @@ impl Stream {
         self.record.weighted = plan.weighted;
         let weighted = weighted_of(forward, plan.weighted);
         let retry = RetryState::new(forward.retry.as_ref(), self.record.request(), &self.hcm.context.runtime);
-        let limits = self.try_limits(forward, &cluster, &plan);
         self.rewrite_request(host, route, forward, weighted, &plan);
         let keeps = retry.as_ref().is_some_and(RetryState::is_enabled) || forward.internal_redirect.is_some();
         let limit = route.request_buffer_limit.unwrap_or(u64::MAX).min(self.hcm.buffer_limit as u64);
         let mut tries = Tries::new(retry, Upload::new(self.request_body, keeps.then_some(limit)));
-        let job = Job { cluster: &cluster, host, forward, limits };
+        let duration = plan.timeouts.per_try_duration.or(cluster.settings().common.max_stream_duration);
+        let duration = duration.filter(|limit| !limit.is_zero());
+        let job = Job { cluster: &cluster, host, forward, timeouts: plan.timeouts, duration };
         self.try_until_done(&job, &mut tries, down).await
     }
 
@@ -87,26 +81,11 @@ impl Stream {
     fn apply_timeouts(&mut self, plan: &plan::Plan) {
         let start = self.record.info.start;
         self.deadlines.set_idle(plan.idle_timeout, start);
-        self.deadlines.set_duration(plan.max_duration.map(|d| start + d));
-        self.record.timeout = plan.timeout;
+        self.deadlines.set_duration(plan.duration.limit.map(|d| start + d));
+        self.record.timeout = plan.timeouts.global;
+        self.record.alt_timeout = plan.timeouts.alternative;
         if self.deadlines.request_complete {
-            self.deadlines.set_response(plan.timeout.map(|d| start + d));
-        }
-    }
-
-    fn try_limits(&mut self, forward: &Forward, cluster: &Cluster, plan: &plan::Plan) -> TryLimits {
-        let asked = self.record.info.request.as_mut().and_then(|request| {
-            let text = request.headers.remove(&names::X_ENVOY_UPSTREAM_STREAM_DURATION_MS)?;
-            Some(Duration::from_millis(text.to_str().ok()?.parse().ok()?))
-        });
-        let policy = forward.retry.as_deref();
-        let per_try = policy.and_then(|policy| policy.per_try_timeout);
-        TryLimits {
-            // One that is not shorter than the whole means nothing.
-            timeout: per_try.filter(|own| !own.is_zero() && plan.timeout.is_none_or(|whole| *own < whole)),
-            idle: policy.and_then(|policy| policy.per_try_idle_timeout).filter(|own| !own.is_zero()),
-            duration: asked.or(cluster.settings().common.max_stream_duration).filter(|limit| !limit.is_zero()),
-            hedge: forward.hedge.on_per_try_timeout,
+            self.deadlines.set_response(plan.timeouts.global.map(|d| start + d));
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
     future::poll_fn,
     rc::Rc,
     task::{Context, Poll},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use http::{HeaderValue, StatusCode};
@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use super::{
     Stream,
     exchange::upstream_failure,
-    forward::{Job, TryLimits},
+    forward::Job,
     pump::{Broken, Pump},
     upload::Upload,
 };
@@ -141,8 +141,8 @@ impl Try {
         }
     }
 
-    pub(super) fn touch(&mut self, now: Instant, limits: TryLimits) {
-        self.idle_at = limits.idle.map(|idle| now + idle);
+    pub(super) fn touch(&mut self, now: Instant, idle: Option<Duration>) {
+        self.idle_at = idle.map(|idle| now + idle);
     }
 }
 
@@ -354,10 +354,10 @@ impl Stream {
         let now = Instant::now();
         let ended = upload.is_bodiless();
         if self.deadlines.request_complete {
-            one.late_at = job.limits.timeout.map(|limit| now + limit);
+            one.late_at = job.timeouts.per_try.map(|limit| now + limit);
         }
-        one.touch(now, job.limits);
-        one.ends_at = job.limits.duration.map(|limit| now + limit);
+        one.touch(now, job.timeouts.per_try_idle);
+        one.ends_at = job.duration.map(|limit| now + limit);
         if ended {
             one.pump = Pump::already_ended();
         }
@@ -398,7 +398,7 @@ impl Stream {
             }
             if tries.upload.ended && !was_ended {
                 self.request_completed(now);
-                one.late_at = job.limits.timeout.map(|limit| now + limit);
+                one.late_at = job.timeouts.per_try.map(|limit| now + limit);
             }
         }
         if tries.upload.overflowed && !had_overflowed {
@@ -496,7 +496,7 @@ impl Stream {
     /// `per_try_timeout`: the end of the try, or with hedging the start of another.
     fn judge_late(&mut self, at: usize, job: &Job<'_>, tries: &mut Tries) -> Result<(), Failure> {
         let failure = Failure::PerTryTimeout { idle: false };
-        if !job.limits.hedge {
+        if !job.timeouts.hedge {
             return self.judge_failure(at, failure, job, tries);
         }
         let Some(one) = tries.active.get_mut(at) else { return Ok(()) };
@@ -526,6 +526,8 @@ impl Stream {
                 let value = HeaderValue::from_static(if due.after_timeout { "true" } else { "false" });
                 request.headers.set(names::X_ENVOY_IS_TIMEOUT_RETRY, value);
             }
+            let used = self.record.info.request_complete.map_or(Duration::ZERO, |since| since.elapsed());
+            job.timeouts.tell(used, self.hcm.settings.router.suppress_envoy_headers, &mut request.headers);
         }
         self.start_try(job, tries)
     }
