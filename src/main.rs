@@ -13,7 +13,7 @@ mod validate;
 
 use std::process::ExitCode;
 
-use clap::{Parser as _, error::ErrorKind};
+use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 
 use cli::{Cli, Command, options::Options};
 use exit::{Exit, say};
@@ -27,7 +27,8 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Exit {
-    let cli = match Cli::try_parse() {
+    let arguments = cli::arguments::as_envoy(&Cli::command(), std::env::args_os());
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Nothing to do about a closed standard error.

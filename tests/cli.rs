@@ -308,3 +308,30 @@ fn every_example_configuration_is_accepted() {
     }
     assert!(count >= 4);
 }
+
+#[test]
+fn the_demo_does_not_move_on_from_a_port_that_was_asked_for() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for flag in ["--port", "--admin-port"] {
+        let output = run(&["demo", flag, &port]);
+        assert_eq!(output.status.code(), Some(1));
+        let error = text(&output.stderr);
+        assert!(
+            error.starts_with(&format!("nuncio demo: {flag} {port}: cannot listen on 127.0.0.1:{port}: ")),
+            "{error}"
+        );
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn what_follows_ignore_rest_is_for_somebody_else() {
+    for end in ["--", "--ignore_rest"] {
+        let output =
+            run(&["--mode", "validate", "--config-yaml", "static_resources: {}", end, "--whatever", "-c", "x"]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_eq!(text(&output.stdout), "configuration '' OK\n");
+    }
+}

@@ -3,8 +3,9 @@
 //! Owns the words and their parsing. What they mean is settled in [`options`], which turns the
 //! raw flags into [`Options`](options::Options) or one plain message. A flag of Envoy whose
 //! feature is not there yet is refused there, never ignored. `--flag value` and `--flag=value`
-//! both work.
+//! both work; [`arguments`] makes a line read as Envoy reads it.
 
+pub(crate) mod arguments;
 pub(crate) mod options;
 #[cfg(test)]
 mod tests;
@@ -56,12 +57,12 @@ pub(crate) enum Command {
 /// `nuncio demo`
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Demo {
-    /// Port of the example listener; another one when it is taken
-    #[arg(long, value_name = "PORT", default_value_t = 10000)]
-    pub(crate) port: u16,
-    /// Port of the admin page; another one when it is taken
-    #[arg(long, value_name = "PORT", default_value_t = 9901)]
-    pub(crate) admin_port: u16,
+    /// Port of the example listener [default: 10000, or another one when that is taken]
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<u16>,
+    /// Port of the admin page [default: 9901, or another one when that is taken]
+    #[arg(long, value_name = "PORT")]
+    pub(crate) admin_port: Option<u16>,
     /// Send a trickle of example requests (20 a second) so that there is something to watch
     #[arg(long)]
     pub(crate) traffic: bool,
@@ -235,7 +236,7 @@ pub(crate) struct Flags {
     /// Hot restart compatibility version, then exits
     #[arg(long)]
     pub(crate) hot_restart_version: bool,
-    /// Ignored, as everything after -- is
-    #[arg(last = true, hide = true)]
-    pub(crate) rest: Vec<String>,
+    /// Ignore what follows, as -- does
+    #[arg(long = "ignore_rest")]
+    pub(crate) ignore_rest: bool,
 }

@@ -115,9 +115,6 @@ fn refuse_missing_features(flags: &Flags) -> Result<(), UsageError> {
     if epoch > 0 && flags.use_dynamic_base_id {
         return refuse(format!("--use-dynamic-base-id cannot be combined with --restart-epoch {epoch}"));
     }
-    if flags.reject_unknown_dynamic_fields && flags.ignore_unknown_dynamic_fields {
-        return refuse("--reject-unknown-dynamic-fields and --ignore-unknown-dynamic-fields exclude each other");
-    }
     match flags.local_address_ip_version.as_deref() {
         None | Some("v4" | "v6") => Ok(()),
         Some(other) => refuse(format!("--local-address-ip-version is v4 or v6, not '{other}'")),
@@ -176,16 +173,19 @@ fn stats_tags(given: &[String]) -> Result<Vec<(String, String)>, UsageError> {
         let Some((tag, value)) = entry.split_once(':') else {
             return refuse(format!("--stats-tag takes tag:value, not '{entry}'"));
         };
-        if tag.is_empty() || !tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        if tag.is_empty() || !tag.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return refuse(format!("--stats-tag: the name '{tag}' is not alphanumeric"));
+        }
+        if value.is_empty() {
+            return refuse(format!("--stats-tag: '{tag}' has no value"));
         }
         if value.contains('.') {
             return refuse(format!("--stats-tag: the value '{value}' has a dot"));
         }
-        if tags.iter().any(|(known, _)| known == tag) {
-            return refuse(format!("--stats-tag: '{tag}' is given twice"));
+        // As in Envoy, the first one counts.
+        if !tags.iter().any(|(known, _)| known == tag) {
+            tags.push((tag.to_owned(), value.to_owned()));
         }
-        tags.push((tag.to_owned(), value.to_owned()));
     }
     Ok(tags)
 }

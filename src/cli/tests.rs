@@ -1,15 +1,23 @@
 //! What is accepted, what is refused and with which words.
 
+use std::ffi::OsString;
+
 use clap::{CommandFactory as _, Parser as _};
 
 use super::{
-    Cli, Command,
+    Cli, Command, arguments,
     options::{Mode, Options},
 };
 use crate::logging::Level;
 
 fn options(line: &str) -> Result<Options, String> {
-    let cli = Cli::try_parse_from(std::iter::once("nuncio").chain(line.split_whitespace()));
+    let words: Vec<&str> = line.split_whitespace().collect();
+    parsed(&words)
+}
+
+fn parsed(words: &[&str]) -> Result<Options, String> {
+    let line = std::iter::once("nuncio").chain(words.iter().copied()).map(OsString::from);
+    let cli = Cli::try_parse_from(arguments::as_envoy(&Cli::command(), line));
     let cli = cli.map_err(|error| error.to_string())?;
     Options::from_flags(cli.flags).map_err(|error| error.0)
 }
@@ -77,7 +85,7 @@ fn wrong_values_are_named() {
         ("--component-log-level nosuch:info", "there is no component 'nosuch'"),
         ("--drain-strategy slow", "gradual or immediate, not 'slow'"),
         ("--stats-tag a", "takes tag:value"),
-        ("--stats-tag a:1 --stats-tag a:2", "'a' is given twice"),
+        ("--stats-tag a:", "has no value"),
         ("--stats-tag a:1.2", "has a dot"),
         ("--local-address-ip-version v5", "is v4 or v6"),
         ("--base-id 4294967295", "too large"),
@@ -88,8 +96,30 @@ fn wrong_values_are_named() {
 }
 
 #[test]
+fn of_two_tags_with_one_name_the_first_counts() {
+    let tags = options("--stats-tag a:1 --stats-tag b:2:3 --stats-tag a:4").unwrap().stats_tags;
+    assert_eq!(tags, [("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2:3".to_owned())]);
+}
+
+#[test]
 fn everything_after_two_dashes_is_ignored() {
-    options("-c a.yaml -- --whatever x").unwrap();
+    for line in ["-c a.yaml -- --whatever x", "-c a.yaml --ignore_rest --whatever x", "-c a.yaml -- -c b.yaml"] {
+        assert_eq!(options(line).unwrap().flags.config_path.as_deref(), Some("a.yaml".as_ref()), "{line}");
+    }
+    assert!(options("-- -c a.yaml").unwrap().flags.config_path.is_none());
+    assert!(options("--version --whatever").unwrap().flags.version);
+    assert!(options("--whatever --version").is_err());
+}
+
+#[test]
+fn a_flag_takes_what_stands_behind_it() {
+    let taken = options("--service-node --service-zone --service-cluster -x -c --").unwrap().flags;
+    let node = (taken.service_node.as_deref(), taken.service_cluster.as_deref());
+    assert_eq!(node, (Some("--service-zone"), Some("-x")));
+    assert_eq!(taken.config_path.as_deref(), Some("--".as_ref()));
+    let taken = parsed(&["-", "--service-node", "", "", "--concurrency", "", "--base-id", "3"]).unwrap();
+    assert_eq!((taken.flags.service_node.as_deref(), taken.flags.concurrency, taken.base_id), (Some(""), None, 3));
+    assert!(options("--service-node").is_err() && options("--concurrency -1").is_err());
 }
 
 #[test]

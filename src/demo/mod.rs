@@ -3,7 +3,8 @@
 //! Runs `config/demo.yaml`, which is embedded, against two small HTTP servers in this process
 //! ([`upstreams`]), prints what to try, and shows live numbers when standard output is a terminal
 //! ([`watch`]). `--traffic` sends a bounded trickle of requests ([`traffic`]). Everything listens on
-//! loopback; a port that is taken is replaced by a free one and said.
+//! loopback; a port of ours that is taken is replaced by a free one and said, one that was asked for
+//! is not.
 
 mod traffic;
 mod upstreams;
@@ -39,7 +40,13 @@ pub(crate) fn run(demo: &Demo) -> Exit {
         Err(error) => return failed(&format!("the example upstreams cannot start: {error}")),
     };
     let [hello, slow] = upstreams;
-    let ports = [(LISTENER, free(demo.port)), (ADMIN, free(demo.admin_port)), (HELLO, hello), (SLOW, slow)];
+    let asked = port("--port", demo.port, LISTENER)
+        .and_then(|proxy| Ok((proxy, port("--admin-port", demo.admin_port, ADMIN)?)));
+    let (proxy, admin) = match asked {
+        Ok(ports) => ports,
+        Err(message) => return failed(&message),
+    };
+    let ports = [(LISTENER, proxy), (ADMIN, admin), (HELLO, hello), (SLOW, slow)];
     let options = match options(demo) {
         Ok(options) => options,
         Err(message) => return failed(&message),
@@ -70,9 +77,15 @@ fn options(demo: &Demo) -> Result<Options, String> {
     Ok(Options { log: LogOptions { level: Level::Error, ..LogOptions::default() }, ..options })
 }
 
-/// The port when nobody has it, else 0: the kernel will choose.
-fn free(port: u16) -> u16 {
-    if TcpListener::bind(("127.0.0.1", port)).is_ok() { port } else { 0 }
+/// The port that was asked for, if nobody has it. Without one the default, or 0 when somebody has
+/// that: the kernel will choose.
+fn port(flag: &str, asked: Option<u16>, default: u16) -> Result<u16, String> {
+    let wanted = asked.unwrap_or(default);
+    match (TcpListener::bind(("127.0.0.1", wanted)), asked) {
+        (Ok(_), _) => Ok(wanted),
+        (Err(_), None) => Ok(0),
+        (Err(error), Some(_)) => Err(format!("{flag} {wanted}: cannot listen on 127.0.0.1:{wanted}: {error}")),
+    }
 }
 
 /// The configuration with the ports that are really used.

@@ -47,7 +47,12 @@ pub(crate) type WhenLive = Box<dyn FnOnce(&Rc<Server>)>;
 
 /// Loads what the command line names, then validates or serves it.
 pub(crate) fn run(options: Options) -> Exit {
-    let log = match logging::init(&options.log) {
+    let mut log = options.log.clone();
+    if options.mode == Mode::Validate {
+        // As in Envoy, which writes to the file only once it serves.
+        log.path = None;
+    }
+    let log = match logging::init(&log) {
         Ok(log) => log,
         Err(error) => {
             let path = options.log.path.unwrap_or_default();
