@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue};
 use nuncio_api::{Headers, RequestHead, Text, names};
 use nuncio_config::model::{
     HeaderMutation, RouteTable,
-    header::{AddedValue, AppendAction, HeaderAddition},
+    header::{AddedValue, AppendAction, HeaderAddition, HeaderChange},
     route::{Forward, HostRewrite, Route, VirtualHost, WeightedCluster},
 };
 use smallvec::SmallVec;
@@ -93,6 +93,27 @@ fn apply(mutation: &HeaderMutation, info: &mut StreamInfo, target: Target) {
     for (addition, value) in additions {
         if let Some(value) = value {
             put(headers, &addition.name, value, addition.action);
+        }
+    }
+}
+
+/// Applies changes one after the other, each seeing what those before it made.
+pub(crate) fn apply_changes(changes: &[HeaderChange], info: &mut StreamInfo, target: Target) {
+    for change in changes {
+        let value = match change {
+            HeaderChange::Add(addition) => value_of(addition, info),
+            HeaderChange::Remove(_) | HeaderChange::RemoveMatching(_) => None,
+        };
+        let Some(headers) = headers_of(info, target) else { return };
+        match (change, value) {
+            (HeaderChange::Add(addition), Some(value)) => put(headers, &addition.name, value, addition.action),
+            (HeaderChange::Add(_), None) => {}
+            (HeaderChange::Remove(name), _) => {
+                headers.remove(name);
+            }
+            (HeaderChange::RemoveMatching(names), _) => {
+                headers.retain(|name, _| !names.matches(name.as_str().as_bytes()));
+            }
         }
     }
 }

@@ -81,6 +81,7 @@ pub(crate) fn settings(endpoints: Vec<Endpoint>) -> Settings {
             allow_chunked_length: false,
             allow_custom_methods: false,
             stream_error_on_invalid_http_message: false,
+            ignored_upgrades: Vec::new(),
             send_fully_qualified_url: false,
         },
         http2: http2_options(),

@@ -2,7 +2,9 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use super::{AccessLog, RouteTable};
+use http::{HeaderName, StatusCode};
+
+use super::{AccessLog, RouteTable, StringMatcher, header::HeaderChange};
 
 /// Settings of an HTTP connection manager.
 #[derive(Clone, Debug)]
@@ -27,10 +29,15 @@ pub struct HttpConnectionManager {
     pub max_request_headers: usize,
     /// `stream_idle_timeout` (5 min), `None` = off.
     pub stream_idle_timeout: Option<Duration>,
+    /// `stream_flush_timeout` (`stream_idle_timeout`): how long a peer may take to open the window for
+    /// the rest of a response. `None` = off.
+    pub stream_flush_timeout: Option<Duration>,
     /// `request_timeout`, off by default.
     pub request_timeout: Option<Duration>,
     /// `request_headers_timeout`, off by default.
     pub request_headers_timeout: Option<Duration>,
+    /// `http1_safe_max_connection_duration`: an idle connection that is too old takes one more request.
+    pub http1_safe_max_connection_duration: bool,
     /// `drain_timeout` (5 s)
     pub drain_timeout: Duration,
     /// `delayed_close_timeout` (1 s), `None` = off.
@@ -47,6 +54,12 @@ pub struct HttpConnectionManager {
     pub xff_num_trusted_hops: u32,
     /// `skip_xff_append`
     pub skip_xff_append: bool,
+    /// `original_ip_detection_extensions`, in order; the first that finds an address decides.
+    pub original_ip_detection: Vec<OriginalIpDetection>,
+    /// `early_header_mutation_extensions`: what is changed of a request before all else.
+    pub early_header_mutation: Vec<HeaderChange>,
+    /// `forward_client_cert_details`
+    pub forward_client_cert: ForwardClientCert,
     /// `append_x_forwarded_port`
     pub append_x_forwarded_port: bool,
     /// `internal_address_config`: CIDR ranges (empty: nothing is internal), and Unix sockets.
@@ -79,6 +92,44 @@ pub struct HttpConnectionManager {
     pub stream_error_on_invalid_http_message: bool,
     /// `scheme_header_transformation.scheme_to_overwrite`
     pub scheme_to_overwrite: Option<String>,
+}
+
+/// One of `original_ip_detection_extensions`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OriginalIpDetection {
+    /// `envoy.http.original_ip_detection.xff`
+    ForwardedFor {
+        /// `xff_num_trusted_hops`
+        trusted_hops: u32,
+        /// `xff_trusted_cidrs`: who may add to x-forwarded-for; instead of counting hops.
+        trusted: Option<Vec<(IpAddr, u8)>>,
+        /// `skip_xff_append` (true)
+        skip_append: bool,
+    },
+    /// `envoy.http.original_ip_detection.custom_header`
+    Header {
+        /// `header_name`
+        name: HeaderName,
+        /// `allow_extension_to_set_address_as_trusted`
+        trusted: bool,
+        /// `reject_with_status`: of a request that has no such header.
+        reject_with: Option<StatusCode>,
+    },
+}
+
+/// `forward_client_cert_details`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardClientCert {
+    /// SANITIZE
+    Sanitize,
+    /// FORWARD_ONLY
+    ForwardOnly,
+    /// APPEND_FORWARD
+    AppendForward,
+    /// SANITIZE_SET
+    SanitizeSet,
+    /// ALWAYS_FORWARD_ONLY
+    AlwaysForwardOnly,
 }
 
 /// `codec_type`.
@@ -158,7 +209,7 @@ pub enum Underscores {
 }
 
 /// `Http1ProtocolOptions`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Http1Options {
     /// `allow_absolute_url` (true)
     pub allow_absolute_url: bool,
@@ -176,6 +227,8 @@ pub struct Http1Options {
     pub allow_custom_methods: bool,
     /// `override_stream_error_on_invalid_http_message`, else the manager's.
     pub stream_error_on_invalid_http_message: bool,
+    /// `ignore_http_11_upgrade`: upgrades that count as not asked for.
+    pub ignored_upgrades: Vec<StringMatcher>,
     /// `send_fully_qualified_url` (upstream)
     pub send_fully_qualified_url: bool,
 }

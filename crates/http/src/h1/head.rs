@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 
 use super::details;
 use super::names_cache::{self, Names};
-use super::options::{PreserveCase, UnderscoresAction};
+use super::options::{IgnoredUpgrades, PreserveCase, UnderscoresAction};
 use crate::error::ProtocolError;
 
 /// Entries that a head parses into without an allocation; `max_headers_count` beyond it takes one.
@@ -341,11 +341,16 @@ impl Fields {
         }
     }
 
-    /// The first token of Upgrade, possibly empty, when Connection asks for it.
-    pub(super) fn upgrade_token(&self) -> Option<Text> {
+    /// The first token of Upgrade, when Connection asks for it. It may be empty, unless some are
+    /// `ignored`: then those do not count, nor do empty ones.
+    pub(super) fn upgrade_token(&self, ignored: Option<&IgnoredUpgrades>) -> Option<Text> {
         let value = self.upgrade.as_ref().filter(|_| self.connection.upgrade)?;
-        let token = value.split(|b| *b == b',').next()?.trim_ascii();
-        Text::from_utf8(value.slice_ref(token)).ok()
+        let mut tokens = value.split(|b| *b == b',').map(<[u8]>::trim_ascii);
+        let token = match ignored {
+            Some(ignored) => tokens.find(|token| !token.is_empty() && !ignored.contains(token)),
+            None => tokens.next(),
+        };
+        Text::from_utf8(value.slice_ref(token?)).ok()
     }
 }
 

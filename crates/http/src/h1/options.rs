@@ -4,6 +4,8 @@
 //! `HttpProtocolOptions` and of the HTTP connection manager; defaults are Envoy's. The values are
 //! validated before they come here, and shared by all connections of a filter chain or cluster.
 
+use std::{fmt, sync::Arc};
+
 use nuncio_api::{Scheme, Text};
 
 /// How header names are spelt on the wire (`header_key_format`).
@@ -51,6 +53,27 @@ pub enum UnderscoresAction {
     DropHeader,
 }
 
+/// Upgrades that count as not asked for (`ignore_http_11_upgrade`).
+#[derive(Clone)]
+pub struct IgnoredUpgrades(Arc<dyn Fn(&[u8]) -> bool + Send + Sync>);
+
+impl IgnoredUpgrades {
+    /// Those whose token `matches`.
+    pub fn new(matches: impl Fn(&[u8]) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(matches))
+    }
+
+    pub(super) fn contains(&self, token: &[u8]) -> bool {
+        (self.0)(token)
+    }
+}
+
+impl fmt::Debug for IgnoredUpgrades {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IgnoredUpgrades")
+    }
+}
+
 /// Downstream side.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
@@ -72,6 +95,8 @@ pub struct ServerOptions {
     pub allow_chunked_length: bool,
     /// `allow_custom_methods`: any token; else the methods that Envoy's parser knows.
     pub allow_custom_methods: bool,
+    /// `ignore_http_11_upgrade`
+    pub ignored_upgrades: Option<IgnoredUpgrades>,
     /// `enable_trailers`: trailers are passed on, both ways; else dropped.
     pub enable_trailers: bool,
     /// `header_key_format`: of responses, or what is remembered of requests.
@@ -95,6 +120,7 @@ impl Default for ServerOptions {
             allow_absolute_url: true,
             allow_chunked_length: false,
             allow_custom_methods: false,
+            ignored_upgrades: None,
             enable_trailers: false,
             header_key_format: HeaderKeyFormat::LowerCase,
             buffer_limit: 1024 * 1024,

@@ -217,7 +217,8 @@ fn framing(
     // begins must not be a matter of opinion. h2c is not offered. An upgrade to nothing is one too,
     // which nobody can grant.
     let has_body = fields.coding != Coding::None || fields.content_length.is_some_and(|n| n > 0);
-    let upgrade = fields.upgrade_token().filter(|token| !http_10 && (!has_body || token.is_empty()) && !is_h2c(token));
+    let asked = fields.upgrade_token(options.ignored_upgrades.as_ref());
+    let upgrade = asked.filter(|token| !http_10 && (!has_body || token.is_empty()) && !is_h2c(token));
     if upgrade.is_some() {
         fields.headers.remove(&header::CONTENT_LENGTH);
     }

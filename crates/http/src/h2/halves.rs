@@ -50,6 +50,8 @@ pub(super) struct Halves {
     sending: bool,
     /// All data was handed to h2, the peer's windows do not cover it, and END_STREAM waits here.
     owes_end: bool,
+    /// Data was handed to h2.
+    has_sent: bool,
     pub(super) bytes: WireBytes,
     /// The failure that ended this stream was the peer's doing.
     pub(super) ended_by_peer: bool,
@@ -65,6 +67,7 @@ impl Halves {
             send: None,
             sending: false,
             owes_end: false,
+            has_sent: false,
             bytes: WireBytes::default(),
             ended_by_peer: false,
         }
@@ -138,6 +141,7 @@ impl Halves {
         let end = end && !self.owes_end;
         // A stream that has ended meanwhile says so at the next poll.
         if send.send_data(data, end).is_ok() {
+            self.has_sent = true;
             self.link.wire.queue(size);
             self.bytes.sent += length(size) + FRAME_HEAD * length(size).div_ceil(USUAL_FRAME).max(1);
         }
@@ -168,7 +172,10 @@ impl Halves {
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         ready!(self.link.wire.poll_room(cx));
         let Some(send) = self.send.as_mut().filter(|_| self.sending) else { return Poll::Ready(Ok(())) };
-        if send.capacity() > 0 {
+        // The first piece of a response waits for no window: most consist of nothing else, and their
+        // streams are over with it. What is left is h2's, one piece for each stream at most.
+        let is_first = self.link.role == Role::Server && !self.has_sent && !self.owes_end;
+        if is_first || send.capacity() > 0 {
             return Poll::Ready(Ok(()));
         }
         // One byte beyond what is queued: granted when the windows cover all that is queued.

@@ -128,7 +128,7 @@ enum Stop {
 async fn read_more(served: &Served, stream: &mut Stream, into: &mut BytesMut) -> Result<usize, Stop> {
     let common = &served.hcm.settings.common;
     let idle_at = common.idle_timeout.map(|d| Instant::now() + d);
-    let lives_until = common.max_connection_duration.map(|d| served.info.start + d);
+    let lives_until = served.hcm.lives_until(&served.info);
     let linger_until = served.info.start + DRAIN_LINGER;
     let deadline = [idle_at, lives_until].into_iter().flatten().min();
     served.timer.set(deadline);

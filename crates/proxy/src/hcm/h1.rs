@@ -36,6 +36,8 @@ enum Waited {
     Left,
     /// The peer sent something that is not a request.
     Refused(Failure),
+    /// The connection is too old, but shall take one more request.
+    TooOld,
     /// A timeout without an answer, or the owner said so.
     Stop,
 }
@@ -57,8 +59,9 @@ pub(super) async fn serve(served: Served, stream: Stream, first: BytesMut) -> En
 async fn requests(served: &Served, codec: &mut ServerConn) -> Ended {
     let limit = served.hcm.settings.common.max_requests_per_connection;
     let mut count: u32 = 0;
+    let mut softly_drained = None;
     loop {
-        let waited = wait(served, codec).await;
+        let waited = wait(served, codec, softly_drained.is_some()).await;
         match waited {
             Waited::Closed => return Ended::Remote,
             Waited::Left => {
@@ -67,6 +70,10 @@ async fn requests(served: &Served, codec: &mut ServerConn) -> Ended {
                 return Ended::Remote;
             }
             Waited::Stop => return Ended::Local,
+            Waited::TooOld => {
+                softly_drained = Some(served.hcm.stats.gauge_guard(http_stats::DOWNSTREAM_CX_HTTP1_SOFT_DRAIN));
+                codec.close_after_response();
+            }
             Waited::Refused(failure) => {
                 Box::pin(refuse(served, codec, failure)).await;
                 return Ended::Local;
@@ -145,9 +152,9 @@ async fn refuse(served: &Served, codec: &mut ServerConn, failure: Failure) {
     codec.finish_exchange();
 }
 
-async fn wait(served: &Served, codec: &mut ServerConn) -> Waited {
+async fn wait(served: &Served, codec: &mut ServerConn, softly_drained: bool) -> Waited {
     let control = &served.registered.control;
-    let mut deadlines = Deadlines::new(served);
+    let mut deadlines = Deadlines::new(served, softly_drained);
     let linger_until = Instant::now() + DRAIN_LINGER;
     let mut armed = false;
     poll_fn(|cx| {
@@ -208,6 +215,8 @@ fn head_deadline(served: &Served) -> Option<(Instant, Failure)> {
 struct Deadlines {
     idle: Option<Instant>,
     lives_until: Option<Instant>,
+    /// `http1_safe_max_connection_duration`
+    safe: bool,
     /// The connection is to close once no request can be under way any more.
     linger: Option<Instant>,
     /// A head has begun.
@@ -215,19 +224,25 @@ struct Deadlines {
 }
 
 impl Deadlines {
-    fn new(served: &Served) -> Self {
+    fn new(served: &Served, softly_drained: bool) -> Self {
         let common = &served.hcm.settings.common;
         Self {
             idle: common.idle_timeout.map(|d| Instant::now() + d),
-            lives_until: common.max_connection_duration.map(|d| served.info.start + d),
+            lives_until: served.hcm.lives_until(&served.info).filter(|_| !softly_drained),
+            safe: served.hcm.settings.http1_safe_max_connection_duration,
             linger: None,
             head: None,
         }
     }
 
+    /// The end of the connection, which a request that has begun puts off where it is to be safe.
+    fn lives_until(&self) -> Option<Instant> {
+        self.lives_until.filter(|_| !(self.safe && self.head.is_some()))
+    }
+
     fn earliest(&self) -> Option<Instant> {
         let head = self.head.as_ref().map(|(at, _)| *at);
-        [self.idle, self.lives_until, self.linger, head].into_iter().flatten().min()
+        [self.idle, self.lives_until(), self.linger, head].into_iter().flatten().min()
     }
 
     fn poll_passed(&self, served: &Served, cx: &mut Context<'_>) -> Poll<Waited> {
@@ -238,9 +253,9 @@ impl Deadlines {
         if let Some((_, failure)) = self.head.as_ref().filter(|(at, _)| *at <= now) {
             return Poll::Ready(Waited::Refused(failure.clone()));
         }
-        if passed(self.lives_until) {
+        if passed(self.lives_until()) {
             stats.inc(http_stats::DOWNSTREAM_CX_MAX_DURATION_REACHED);
-            return Poll::Ready(Waited::Stop);
+            return Poll::Ready(if self.safe { Waited::TooOld } else { Waited::Stop });
         }
         if passed(self.linger) {
             return Poll::Ready(Waited::Stop);

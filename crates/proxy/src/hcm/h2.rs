@@ -1,7 +1,9 @@
 //! A downstream HTTP/2 connection: one task polls the connection and spawns one task per stream.
 //!
 //! Timeouts of the connection: `idle_timeout` while no stream is open, `max_connection_duration`
-//! (then a graceful GOAWAY), `max_requests_per_connection` likewise.
+//! (then a graceful GOAWAY), `max_requests_per_connection` likewise; `drain_timeout` from the GOAWAY
+//! or the last request on, whatever is later, to the end. `stream_flush_timeout` for what a peer does
+//! not take of a response.
 
 use std::{
     cell::Cell,
@@ -11,8 +13,12 @@ use std::{
 };
 
 use bytes::BytesMut;
-use nuncio_api::ResponseFlag;
-use nuncio_http::h2::{Accepted, Refused, ServerConnection, serve as handshake};
+use nuncio_api::{ResponseFlag, Timer};
+use nuncio_http::{
+    Exchange as _,
+    exchange::ResetReason,
+    h2::{Accepted, Refused, ServerConnection, ServerStream, serve as handshake},
+};
 use nuncio_net::Stream;
 use nuncio_stats::templates::http_stats;
 use tokio::time::Instant;
@@ -60,6 +66,27 @@ pub(super) async fn serve(served: Served, stream: Stream, first: BytesMut) -> En
     }
 }
 
+/// Waits until the peer has opened the window for the rest of a response, for `stream_flush_timeout`
+/// at most. The request has been answered, counted and logged by then.
+async fn flush(served: &Served, timer: &Timer, stream: &mut ServerStream) {
+    let mut armed = false;
+    let is_flushed = poll_fn(|cx| {
+        if stream.poll_flush(cx).is_ready() {
+            return Poll::Ready(true);
+        }
+        if !armed {
+            armed = true;
+            timer.set(served.hcm.settings.stream_flush_timeout.map(|d| Instant::now() + d));
+        }
+        timer.poll_expired(cx).map(|()| false)
+    })
+    .await;
+    if !is_flushed {
+        served.hcm.context.count_flush_timeout();
+        stream.reset(ResetReason::InternalError);
+    }
+}
+
 /// How the codec names a connection whose peer resets most of its requests early.
 const PREMATURE_RESETS: &str = "too_many_premature_resets";
 
@@ -70,7 +97,8 @@ struct Life {
     requests: u32,
     /// When the last stream ended.
     quiet_since: Rc<Cell<Instant>>,
-    shutting: bool,
+    /// When the peer was told that the end is near.
+    shutting: Option<Instant>,
     /// We asked for the end.
     local: bool,
     /// A request that never became a stream ends the connection.
@@ -85,7 +113,7 @@ impl Life {
             seen: Command::Serve,
             requests: 0,
             quiet_since,
-            shutting: false,
+            shutting: None,
             local: false,
             ended_by_request: false,
         };
@@ -157,7 +185,7 @@ impl Life {
     fn take(&mut self, accepted: Box<Accepted>, connection: &mut ServerConnection) {
         self.requests = self.requests.saturating_add(1);
         let limit = self.served.hcm.settings.common.max_requests_per_connection;
-        if limit > 0 && self.requests >= limit && !self.shutting {
+        if limit > 0 && self.requests >= limit && self.shutting.is_none() {
             self.served.hcm.stats.inc(http_stats::DOWNSTREAM_CX_MAX_REQUESTS_REACHED);
             self.shut(connection);
         }
@@ -166,10 +194,11 @@ impl Life {
         // Boxed: the runtime moves a task's future about when it starts and when it ends.
         tokio::task::spawn_local(Box::pin(async move {
             let (head, body, mut stream) = *accepted;
+            let timer = Rc::new(served.hcm.context.timers.timer());
             let arrival = Arrival {
                 hcm: &served.hcm,
                 connection: &served.info,
-                timer: Rc::new(served.hcm.context.timers.timer()),
+                timer: Rc::clone(&timer),
                 expects_continue: stream::expects_continue(&head),
             };
             let outcome = stream::serve(arrival, head, body, &mut stream).await;
@@ -177,6 +206,7 @@ impl Life {
                 served.registered.control.drain();
             }
             drop(open);
+            flush(&served, &timer, &mut stream).await;
         }));
     }
 
@@ -206,9 +236,10 @@ impl Life {
 
     fn shut(&mut self, connection: &mut ServerConnection) {
         self.local = true;
-        if !self.shutting {
-            self.shutting = true;
+        if self.shutting.is_none() {
+            self.shutting = Some(Instant::now());
             connection.graceful_shutdown();
+            self.arm();
         }
     }
 
@@ -218,24 +249,34 @@ impl Life {
     }
 
     fn lives_until(&self) -> Option<Instant> {
-        let longest = self.served.hcm.settings.common.max_connection_duration?;
-        (!self.shutting).then_some(self.served.info.start + longest)
+        self.served.hcm.lives_until(&self.served.info).filter(|_| self.shutting.is_none())
+    }
+
+    /// A connection that is to end, and has no request any more, does not wait longer for its peer,
+    /// be it for an acknowledgement or for the window of a response.
+    fn ends_at(&self) -> Option<Instant> {
+        Some(self.shutting?.max(self.quiet_since.get()) + self.served.hcm.settings.drain_timeout)
     }
 
     fn arm(&self) {
-        self.served.timer.set([self.idle_at(), self.lives_until()].into_iter().flatten().min());
+        let deadlines = [self.idle_at(), self.lives_until(), self.ends_at()];
+        self.served.timer.set(deadlines.into_iter().flatten().min());
     }
 
     fn expire(&mut self, connection: &mut ServerConnection) {
         let now = Instant::now();
-        let stats = &self.served.hcm.stats;
+        let stats = self.served.hcm.stats.clone();
         if self.lives_until().is_some_and(|at| at <= now) {
             stats.inc(http_stats::DOWNSTREAM_CX_MAX_DURATION_REACHED);
             self.shut(connection);
         }
         let quiet = self.control().active_requests.get() == 0;
-        if quiet && self.idle_at().is_some_and(|at| at <= now) {
-            self.served.hcm.stats.inc(http_stats::DOWNSTREAM_CX_IDLE_TIMEOUT);
+        let passed = |at: Option<Instant>| quiet && at.is_some_and(|at| at <= now);
+        let is_idle = passed(self.idle_at());
+        if is_idle || passed(self.ends_at()) {
+            if is_idle {
+                stats.inc(http_stats::DOWNSTREAM_CX_IDLE_TIMEOUT);
+            }
             self.local = true;
             connection.abrupt_shutdown();
             self.served.timer.set(None);

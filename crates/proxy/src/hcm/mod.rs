@@ -8,6 +8,7 @@ pub(crate) mod connection;
 mod h1;
 mod h2;
 mod joined;
+mod original_ip;
 pub(crate) mod path;
 pub(crate) mod request_headers;
 pub(crate) mod request_id;
@@ -29,7 +30,9 @@ use nuncio_stats::{
     },
 };
 
-use crate::{access_log::Logs, context::WorkerContext, route::RouteIndex};
+use tokio::time::Instant;
+
+use crate::{access_log::Logs, context::WorkerContext, route::RouteIndex, stream_info::ConnectionInfo};
 
 /// A connection manager of one worker.
 pub(crate) struct Hcm {
@@ -46,6 +49,8 @@ pub(crate) struct Hcm {
     pub(crate) server_name: HeaderValue,
     /// `per_connection_buffer_limit_bytes`
     pub(crate) buffer_limit: usize,
+    /// Makes the jitter of connections differ from that of other workers and processes.
+    seed: u64,
 }
 
 impl Hcm {
@@ -83,7 +88,19 @@ impl Hcm {
             settings: Arc::clone(settings),
             buffer_limit,
             context: Rc::clone(context),
+            seed: fastrand::u64(..),
         })
+    }
+
+    /// `max_connection_duration` with its jitter, which is the same whenever it is asked for.
+    pub(crate) fn lives_until(&self, connection: &ConnectionInfo) -> Option<Instant> {
+        let common = &self.settings.common;
+        let longest = common.max_connection_duration?;
+        let share = match common.max_connection_duration_jitter {
+            jitter if jitter > 0.0 => fastrand::Rng::with_seed(self.seed ^ connection.id).f64() * jitter / 100.0,
+            _ => 0.0,
+        };
+        connection.start.checked_add(longest.saturating_add(longest.mul_f64(share.min(1.0))))
     }
 }
 
@@ -114,10 +131,17 @@ fn http1_options(settings: &HttpConnectionManager, buffer_limit: usize) -> codec
             }
         },
         buffer_limit,
+        ignored_upgrades: ignored_upgrades(settings),
         // A client that closes its side has gone, as in Envoy: what it asked for is not worth finishing.
         half_close: false,
         ..codec1::ServerOptions::default()
     }
+}
+
+fn ignored_upgrades(settings: &HttpConnectionManager) -> Option<codec1::IgnoredUpgrades> {
+    let matchers = settings.http1.ignored_upgrades.clone();
+    (!matchers.is_empty())
+        .then(|| codec1::IgnoredUpgrades::new(move |token| matchers.iter().any(|matcher| matcher.matches(token))))
 }
 
 fn http2_options(settings: &HttpConnectionManager, buffer_limit: usize) -> codec2::ServerOptions {

@@ -7,12 +7,16 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderValue, header};
+use http::{HeaderValue, StatusCode, header};
 use nuncio_api::{HeaderName, Headers, RequestHead, Scheme, names};
-use nuncio_config::model::{HttpConnectionManager, bootstrap::Node, hcm::StripHostPort};
+use nuncio_config::model::{
+    HttpConnectionManager,
+    bootstrap::Node,
+    hcm::{ForwardClientCert, StripHostPort},
+};
 use nuncio_net::SocketAddress;
 
-use super::{cidr, joined, request_id};
+use super::{cidr, joined, original_ip, request_id};
 use crate::route::domains::without_port;
 
 /// What the connection knows about its ends.
@@ -74,22 +78,27 @@ const INTERNAL_HEADERS: [HeaderName; 13] = [
     names::X_ENVOY_RETRIABLE_HEADER_NAMES,
 ];
 
-/// Applies everything to `request`; answers who the client is.
+/// Applies everything to `request`; answers who the client is, or with which status a request is
+/// refused whose client cannot be found out.
 pub(crate) fn mutate(
     Trust { settings, internal_only, node }: Trust<'_>,
     ends: Ends<'_>,
     request: &mut RequestHead,
     random: impl FnOnce() -> u128,
-) -> Client {
+) -> Result<Client, StatusCode> {
     request.headers.join_repeated(joined::in_requests);
     drop_hop_by_hop(request);
     let headers = &mut request.headers;
     headers.remove(&names::X_ENVOY_INTERNAL);
-    headers.remove(&names::X_FORWARDED_CLIENT_CERT);
+    if settings.forward_client_cert != ForwardClientCert::AlwaysForwardOnly {
+        headers.remove(&names::X_FORWARDED_CLIENT_CERT);
+    }
     let client = if settings.use_remote_address {
         edge_client(settings, ends, headers)
-    } else {
+    } else if settings.original_ip_detection.is_empty() {
         forwarded_client(settings, ends, headers)
+    } else {
+        original_ip::client(settings, ends, headers)?
     };
     let forwarded_proto = headers.get(&names::X_FORWARDED_PROTO).map(HeaderValue::as_bytes);
     match forwarded_proto {
@@ -126,7 +135,7 @@ pub(crate) fn mutate(
         add_user_agent(node, headers);
     }
     set_request_id(settings, edge, headers, random);
-    client
+    Ok(client)
 }
 
 /// Removes what concerns this hop alone. `te` keeps only `trailers`, in lower case as Envoy reads it.
@@ -175,18 +184,23 @@ fn edge_client(settings: &HttpConnectionManager, ends: Ends<'_>, headers: &mut H
         hops => address_from_xff(headers, hops - 1).map(|ip| SocketAddr::new(ip, 0)).or(peer),
     };
     if !settings.skip_xff_append {
-        let own = match peer.map(|p| p.ip()) {
-            Some(ip) if ip.is_loopback() => Some(ends.machine.unwrap_or(ip)),
-            other => other,
-        };
-        if let Some(ip) = own {
-            append_xff(headers, ip);
-        }
+        append_peer(ends, headers);
     }
     if settings.xff_num_trusted_hops == 0 || !headers.contains(&names::X_FORWARDED_PROTO) {
         headers.set(names::X_FORWARDED_PROTO, proto_value(ends.tls));
     }
     Client { address, internal: single && is_internal(settings, ends.remote, address) }
+}
+
+/// Adds the peer to x-forwarded-for.
+pub(super) fn append_peer(ends: Ends<'_>, headers: &mut Headers) {
+    let own = match ends.remote.ip().map(|p| p.ip()) {
+        Some(ip) if ip.is_loopback() => Some(ends.machine.unwrap_or(ip)),
+        other => other,
+    };
+    if let Some(ip) = own {
+        append_xff(headers, ip);
+    }
 }
 
 /// Without `use_remote_address` x-forwarded-for is believed.
@@ -197,11 +211,15 @@ fn forwarded_client(settings: &HttpConnectionManager, ends: Ends<'_>, headers: &
     Client { address, internal: trusted && is_internal(settings, ends.remote, address) }
 }
 
-fn is_single(headers: &Headers) -> bool {
+pub(super) fn is_single(headers: &Headers) -> bool {
     headers.get(&names::X_FORWARDED_FOR).is_none_or(|v| !v.as_bytes().contains(&b','))
 }
 
-fn is_internal(settings: &HttpConnectionManager, remote: &SocketAddress, address: Option<SocketAddr>) -> bool {
+pub(super) fn is_internal(
+    settings: &HttpConnectionManager,
+    remote: &SocketAddress,
+    address: Option<SocketAddr>,
+) -> bool {
     match address {
         Some(address) => cidr::contains_any(&settings.internal_cidrs, address.ip()),
         None => matches!(remote, SocketAddress::Pipe(_)) && settings.internal_unix_sockets,
@@ -209,14 +227,19 @@ fn is_internal(settings: &HttpConnectionManager, remote: &SocketAddress, address
 }
 
 /// The address `skip` places from the right of x-forwarded-for.
-fn address_from_xff(headers: &Headers, skip: u32) -> Option<IpAddr> {
+pub(super) fn address_from_xff(headers: &Headers, skip: u32) -> Option<IpAddr> {
     let text = headers.get_str(&names::X_FORWARDED_FOR)?;
-    let entry = text.rsplit(',').nth(usize::try_from(skip).ok()?)?.trim();
+    address(text.rsplit(',').nth(usize::try_from(skip).ok()?)?)
+}
+
+/// An entry of x-forwarded-for.
+pub(super) fn address(entry: &str) -> Option<IpAddr> {
+    let entry = entry.trim();
     let bare = entry.strip_prefix('[').and_then(|t| t.split(']').next()).unwrap_or(entry);
     bare.parse().ok()
 }
 
-fn append_xff(headers: &mut Headers, ip: IpAddr) {
+pub(super) fn append_xff(headers: &mut Headers, ip: IpAddr) {
     let text = match headers.get(&names::X_FORWARDED_FOR) {
         Some(before) if !before.is_empty() => {
             let mut joined = before.as_bytes().to_vec();

@@ -30,6 +30,8 @@ pub enum Failure {
     AbsolutePath,
     /// The path has a fragment or cannot be normalised.
     PathNormalization,
+    /// `original_ip_detection_extensions` did not find the client.
+    UnknownClient(StatusCode),
     /// A QUERY that does not say what its content is.
     QueryWithoutContentType,
     /// An upgrade (or CONNECT) that no route enables.
@@ -138,6 +140,9 @@ impl Failure {
             Self::MissingHost => closing(plain(400, "", None, "missing_host_header")),
             Self::AbsolutePath => plain(404, "", None, "absolute_path_rejected"),
             Self::PathNormalization => closing(plain(400, "", None, "path_normalization_failed")),
+            Self::UnknownClient(status) => {
+                LocalReply { status: *status, ..plain(403, "", None, "rejecting_because_detection_failed") }
+            }
             Self::QueryWithoutContentType => closing(plain(400, "", None, "query_missing_content_type")),
             Self::UpgradeFailed => closing(plain(403, "", None, "upgrade_failed")),
             Self::NoRoute => plain(404, "", Some(F::NoRouteFound), "route_not_found"),
@@ -232,6 +237,7 @@ impl Failure {
             | Self::MissingHost
             | Self::AbsolutePath
             | Self::PathNormalization
+            | Self::UnknownClient(_)
             | Self::QueryWithoutContentType
             | Self::UpgradeFailed
             | Self::NoRoute

@@ -37,6 +37,7 @@ use nuncio_stats::templates::{http_stats, router_stats};
 use self::{deadlines::Deadlines, record::Record};
 use crate::{
     hcm::{Hcm, path, request_headers},
+    headers,
     phase::phase,
     reply::{Failure, is_grpc_request},
     route::{MatchContext, Matched},
@@ -163,7 +164,7 @@ impl Stream {
             return Ok(());
         }
         phase!("client");
-        self.identify_client();
+        self.identify_client()?;
         if let Some(service) = self.hcm.context.local_service() {
             let service = Rc::clone(service);
             return self.answer_locally(&service, down).await;
@@ -206,7 +207,7 @@ impl Stream {
         }
         if request.method == http::Method::CONNECT {
             // No route can match it, but the log names its request id.
-            self.identify_client();
+            self.identify_client()?;
             self.hcm.router_stats.inc(router_stats::RQ_TOTAL);
             self.hcm.router_stats.inc(router_stats::NO_ROUTE);
             return Err(Failure::NoRoute);
@@ -240,10 +241,11 @@ impl Stream {
         }
     }
 
-    fn identify_client(&mut self) {
+    fn identify_client(&mut self) -> Result<(), Failure> {
         let hcm = &self.hcm;
         let info = &mut self.record.info;
-        let Some(request) = &mut info.request else { return };
+        headers::apply_changes(&hcm.settings.early_header_mutation, info, headers::Target::Request);
+        let Some(request) = &mut info.request else { return Ok(()) };
         let ends = request_headers::Ends {
             remote: &info.connection.remote,
             local: &info.connection.local,
@@ -253,9 +255,10 @@ impl Stream {
         let internal_only = &hcm.routes.table().internal_only_headers;
         let random = || fastrand::u128(..);
         let trust = request_headers::Trust { settings: &hcm.settings, internal_only, node: &hcm.context.node };
-        let client = request_headers::mutate(trust, ends, request, random);
+        let client = request_headers::mutate(trust, ends, request, random).map_err(Failure::UnknownClient)?;
         info.client = client.address;
         info.internal = client.internal;
+        Ok(())
     }
 
     fn match_route(&mut self) -> Result<Decision, Failure> {

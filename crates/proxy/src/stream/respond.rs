@@ -187,6 +187,7 @@ impl Stream {
             Failure::Codec(_) | Failure::LowVersion => stats.inc(http_stats::DOWNSTREAM_CX_PROTOCOL_ERROR),
             Failure::StreamIdle { .. } => stats.inc(http_stats::DOWNSTREAM_RQ_IDLE_TIMEOUT),
             Failure::MaxStreamDuration { .. } => stats.inc(http_stats::DOWNSTREAM_RQ_MAX_DURATION_REACHED),
+            Failure::UnknownClient(_) => stats.inc(http_stats::DOWNSTREAM_RQ_REJECTED_VIA_IP_DETECTION),
             Failure::RequestTimeout => stats.inc(http_stats::DOWNSTREAM_RQ_TIMEOUT),
             Failure::RequestHeadersTimeout => stats.inc(http_stats::DOWNSTREAM_RQ_HEADER_TIMEOUT),
             Failure::DownstreamReset | Failure::DownstreamTermination => {
@@ -246,8 +247,9 @@ impl Stream {
                 &mut response.headers,
             );
         }
-        let longest = hcm.settings.common.max_connection_duration;
-        if longest.is_some_and(|longest| info.connection.start.elapsed() >= longest) {
+        // HTTP/2 connections have a timer of their own, and those that end safely do so later.
+        let ends_now = info.protocol != Some(Protocol::Http2) && !hcm.settings.http1_safe_max_connection_duration;
+        if ends_now && hcm.lives_until(&info.connection).is_some_and(|until| until <= now) {
             hcm.stats.inc(http_stats::DOWNSTREAM_CX_MAX_DURATION_REACHED);
             down.close_after_response();
         }
@@ -258,7 +260,7 @@ impl Stream {
         }
     }
 
-    /// Moves the last bytes on, within the idle timeout, and takes the wire counts.
+    /// Ends the stream: HTTP/1 moves the last bytes on, and the wire counts are taken.
     pub(super) async fn flush<D: ServerExchange>(&mut self, down: &mut D) {
         if !self.request_ended() && self.responded {
             // What is left of the request will never be read.
@@ -268,6 +270,16 @@ impl Stream {
             }
         }
         let mut now = Instant::now();
+        // What is left of an HTTP/2 response is its connection's business: the stream is over.
+        if !self.is_http2() && self.waits_for_flush(now, down).await {
+            now = Instant::now();
+        }
+        self.record.info.downstream_last_tx = Some(now);
+        self.record.info.downstream_wire = down.wire_bytes();
+    }
+
+    /// Moves the last bytes on, within the idle timeout; true when that took time.
+    async fn waits_for_flush<D: ServerExchange>(&mut self, now: Instant, down: &mut D) -> bool {
         let mut waits = false;
         let is_flushed = poll_fn(|cx| {
             if down.poll_flush(cx).is_ready() {
@@ -282,16 +294,9 @@ impl Stream {
         })
         .await;
         if !is_flushed {
-            if self.record.info.protocol == Some(Protocol::Http2) {
-                self.hcm.context.count_flush_timeout();
-            }
             down.reset(ResetReason::InternalError);
         }
-        if waits {
-            now = Instant::now();
-        }
-        self.record.info.downstream_last_tx = Some(now);
-        self.record.info.downstream_wire = down.wire_bytes();
+        waits
     }
 
     fn is_http2(&self) -> bool {

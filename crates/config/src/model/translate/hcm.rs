@@ -1,5 +1,7 @@
 //! The HTTP connection manager and its filters.
 
+mod origin;
+
 use std::{sync::Arc, time::Duration};
 
 use envoy_types::pb::{
@@ -44,6 +46,9 @@ pub(super) fn manager(
     let strip_host_port = strip_host_port(cx, path, &message);
     let invalid_is_stream_error = flag(message.stream_error_on_invalid_http_message, false);
     let scheme_to_overwrite = scheme_to_overwrite(&mut message);
+    let original_ip_detection = origin::detection(cx, path, &mut message);
+    let early_header_mutation = origin::early_mutation(cx, path, &mut message);
+    let forward_client_cert = origin::forward_client_cert(&message);
     let timeouts = timeouts(cx, path, &mut message);
     let Protocols { common, http1, http2 } = protocols(cx, path, &mut message, invalid_is_stream_error);
     let routes = routes(cx, path, message.route_specifier);
@@ -60,8 +65,10 @@ pub(super) fn manager(
         http2,
         max_request_headers: size(message.max_request_headers_kb, 60).saturating_mul(1024),
         stream_idle_timeout: timeouts.stream_idle,
+        stream_flush_timeout: timeouts.stream_flush,
         request_timeout: timeouts.request,
         request_headers_timeout: timeouts.request_headers,
+        http1_safe_max_connection_duration: message.http1_safe_max_connection_duration,
         drain_timeout: timeouts.drain,
         delayed_close_timeout: timeouts.delayed_close,
         access_log: cx.access_logs(path, "access_log", message.access_log),
@@ -73,6 +80,9 @@ pub(super) fn manager(
         use_remote_address: flag(message.use_remote_address, false),
         xff_num_trusted_hops: message.xff_num_trusted_hops,
         skip_xff_append: message.skip_xff_append,
+        original_ip_detection,
+        early_header_mutation,
+        forward_client_cert,
         append_x_forwarded_port: message.append_x_forwarded_port,
         internal_cidrs: cx.cidrs(&path.field("internal_address_config"), "cidr_ranges", internal.cidr_ranges),
         internal_unix_sockets: internal.unix_sockets,
@@ -95,6 +105,7 @@ pub(super) fn manager(
 /// How long a manager waits, and for what.
 struct Timeouts {
     stream_idle: Option<Duration>,
+    stream_flush: Option<Duration>,
     request: Option<Duration>,
     request_headers: Option<Duration>,
     drain: Duration,
@@ -105,8 +116,12 @@ fn timeouts(cx: &mut Context<'_>, path: &Path<'_>, message: &mut pb::HttpConnect
     let (idle, close) = (message.stream_idle_timeout.take(), message.delayed_close_timeout.take());
     let (request, headers) = (message.request_timeout.take(), message.request_headers_timeout.take());
     let drain = cx.duration(&path.field("drain_timeout"), message.drain_timeout.take());
+    let stream_idle = cx.timeout_or(&path.field("stream_idle_timeout"), idle, STREAM_IDLE_TIMEOUT);
+    let flush = message.stream_flush_timeout.take();
+    let or_idle = stream_idle.unwrap_or_default();
     Timeouts {
-        stream_idle: cx.timeout_or(&path.field("stream_idle_timeout"), idle, STREAM_IDLE_TIMEOUT),
+        stream_idle,
+        stream_flush: cx.timeout_or(&path.field("stream_flush_timeout"), flush, or_idle).filter(|d| !d.is_zero()),
         request: cx.timeout(&path.field("request_timeout"), request),
         request_headers: cx.timeout(&path.field("request_headers_timeout"), headers),
         drain: drain.unwrap_or(DRAIN_TIMEOUT),
@@ -208,8 +223,10 @@ fn http_filters(cx: &mut Context<'_>, path: &Path<'_>, list: Vec<pb::HttpFilter>
     let mut router = None;
     let count = list.len();
     let mut last = None;
+    let mut last_is_refused = false;
     for (index, filter) in list.into_iter().enumerate() {
         let path = path.item("http_filters", index);
+        last_is_refused = true;
         let config = match filter.config_type {
             Some(pb::http_filter::ConfigType::TypedConfig(any)) => Some(any),
             // The field check has refused it.
@@ -221,8 +238,10 @@ fn http_filters(cx: &mut Context<'_>, path: &Path<'_>, list: Vec<pb::HttpFilter>
         let built = kind == ROUTER || cx.options.http_filters.contains(&kind.as_str());
         let Some(any) = config.as_ref().filter(|_| built) else {
             unbuilt_filter(cx, &path, &filter.name, config.as_ref(), filter.is_optional);
+            last_is_refused = !filter.is_optional;
             continue;
         };
+        last_is_refused = false;
         if kind == ROUTER {
             router = Some(router_filter(cx, &path, any));
             if index + 1 != count {
@@ -234,7 +253,10 @@ fn http_filters(cx: &mut Context<'_>, path: &Path<'_>, list: Vec<pb::HttpFilter>
         filters.push(HttpFilter { name: filter.name, type_url, disabled: filter.disabled, config });
     }
     if router.is_none() {
-        no_router(cx, &path.field("http_filters"), last);
+        // Of a last filter that is refused nobody knows whether it would have been the router.
+        if !last_is_refused {
+            no_router(cx, &path.field("http_filters"), last);
+        }
         router = Some(default_router());
     }
     (filters, router)

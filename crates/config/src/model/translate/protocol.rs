@@ -115,6 +115,10 @@ impl Context<'_> {
         inherited: bool,
     ) -> Http1Options {
         let invalid = message.override_stream_error_on_invalid_http_message;
+        let ignored = message.ignore_http_11_upgrade.into_iter().enumerate();
+        let ignored_upgrades =
+            ignored.filter_map(|(at, matcher)| self.string_matcher(&path.item("ignore_http_11_upgrade", at), matcher));
+        let ignored_upgrades = ignored_upgrades.collect();
         Http1Options {
             allow_absolute_url: flag(message.allow_absolute_url, true),
             accept_http_10: message.accept_http_10,
@@ -124,6 +128,7 @@ impl Context<'_> {
             allow_chunked_length: message.allow_chunked_length,
             allow_custom_methods: message.allow_custom_methods,
             stream_error_on_invalid_http_message: flag(invalid, inherited),
+            ignored_upgrades,
             send_fully_qualified_url: message.send_fully_qualified_url,
         }
     }

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use http::StatusCode;
 use nuncio_api::{Protocol, Scheme, Text, message::BodyLength};
 
-use super::super::{ParsedRequest, ServerOptions, UnderscoresAction, parse_request};
+use super::super::{IgnoredUpgrades, ParsedRequest, ServerOptions, UnderscoresAction, parse_request};
 use super::lines;
 use crate::ProtocolError;
 
@@ -326,6 +326,17 @@ fn an_upgrade_needs_both_headers_http_11_and_no_body() {
     assert_eq!((r.head.upgrade, r.body), (None, BodyLength::Known(3)));
     let r = parse(&post("Connection: Upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked\r\n"));
     assert_eq!((r.head.upgrade, r.body), (None, BodyLength::Unknown));
+}
+
+#[test]
+fn an_ignored_upgrade_was_not_asked_for() {
+    let ignored = IgnoredUpgrades::new(|token| token.starts_with(b"tls/"));
+    let options = ServerOptions { ignored_upgrades: Some(ignored), ..ServerOptions::default() };
+    for (asked, taken) in [("tls/1.0", None), ("tls/1.0, foo", Some("foo")), ("tls/1.0,tls/1.2", None)] {
+        let text = get(&format!("Connection: upgrade\r\nUpgrade: {asked}\r\n"));
+        let r = parse_with(&text, &options).unwrap().unwrap();
+        assert_eq!(r.head.upgrade.as_deref(), taken, "{asked}");
+    }
 }
 
 #[test]

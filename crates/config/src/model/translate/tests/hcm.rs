@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::model::{
     HttpConnectionManager,
-    hcm::{Codec, EscapedSlashes, HeaderKeyFormat, ServerHeader, StripHostPort, Underscores},
+    hcm::{Codec, EscapedSlashes, HeaderKeyFormat, OriginalIpDetection, ServerHeader, StripHostPort, Underscores},
 };
 
 fn manager(fields: &str) -> HttpConnectionManager {
@@ -102,6 +102,8 @@ fn a_filter_that_is_not_built_is_refused_unless_it_is_optional() {
     assert_eq!(warnings(&with_filters(&format!("{optional}, {BUILT}"))), ["optional-filter-left-out"]);
     let missing = format!("{{name: x}}, {BUILT}");
     assert_eq!(only_error(&with_filters(&missing)).0, "missing-typed-config");
+    // The last one: whether it would have been the router is not known.
+    assert_eq!(only_error(&with_filters("{name: x}")).0, "missing-typed-config");
 }
 
 #[test]
@@ -137,11 +139,6 @@ fn what_is_not_built_is_refused_with_its_place() {
         ("upgrade_configs: [{upgrade_type: websocket}],", "upgrade_configs[0]"),
         ("local_reply_config: {},", "local_reply_config"),
         ("access_log_options: {flush_access_log_on_new_request: true},", "access_log_options"),
-        ("forward_client_cert_details: APPEND_FORWARD,", "forward_client_cert_details"),
-        (
-            "represent_ipv4_remote_address_as_ipv4_mapped_ipv6: true,",
-            "represent_ipv4_remote_address_as_ipv4_mapped_ipv6",
-        ),
         (
             "http_protocol_options: {header_key_format: {stateful_formatter: {name: x, typed_config: {\"@type\": type.googleapis.com/google.protobuf.Struct}}}},",
             "http_protocol_options.header_key_format.stateful_formatter",
@@ -172,4 +169,32 @@ fn case_is_preserved_by_its_formatter() {
 fn metadata_frames_are_refused() {
     let errors = refused(&with_manager("http2_protocol_options: {allow_metadata: true},"));
     assert_eq!(errors, [("not-supported", format!("{MANAGER}.http2_protocol_options.allow_metadata"))]);
+}
+
+#[test]
+fn clients_are_found_by_extensions() {
+    let extension = |kind: &str, fields: &str| {
+        format!(
+            "{{name: nm, typed_config: {{\"@type\": type.googleapis.com/envoy.extensions.http.original_ip_detection.{kind}{fields}}}}}"
+        )
+    };
+    let xff = extension("xff.v3.XffConfig", ", xff_num_trusted_hops: 2");
+    let odd =
+        extension("custom_header.v3.CustomHeaderConfig", ", header_name: X-Real, reject_with_status: {code: 200}");
+    let list = format!("original_ip_detection_extensions: [{xff}, {odd}],");
+    let forwarded = OriginalIpDetection::ForwardedFor { trusted_hops: 2, trusted: None, skip_append: true };
+    let name = http::HeaderName::from_static("x-real");
+    let header = OriginalIpDetection::Header { name, trusted: false, reject_with: Some(http::StatusCode::FORBIDDEN) };
+    assert_eq!(manager(&list).original_ip_detection, [forwarded, header]);
+    let (code, path) = only_error(&with_manager(&format!("{list} use_remote_address: true,")));
+    assert_eq!((code, path), ("conflicting-fields", format!("{MANAGER}.original_ip_detection_extensions")));
+}
+
+#[test]
+fn the_flush_timeout_is_the_idle_timeout_unless_it_is_set() {
+    let flush = |fields: &str| manager(fields).stream_flush_timeout;
+    assert_eq!(flush(""), Some(Duration::from_secs(300)));
+    assert_eq!(flush("stream_idle_timeout: 0s,"), None);
+    assert_eq!(flush("stream_idle_timeout: 0s, stream_flush_timeout: 7s,"), Some(Duration::from_secs(7)));
+    assert_eq!(flush("stream_flush_timeout: 0s,"), None);
 }

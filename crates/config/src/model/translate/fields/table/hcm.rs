@@ -42,17 +42,35 @@ pub(super) const TABLE: &[Support] = &[
             "stream_error_on_invalid_http_message",
             "strip_trailing_host_dot",
             "append_x_forwarded_port",
+            "stream_flush_timeout",
+            "http1_safe_max_connection_duration",
+            "original_ip_detection_extensions",
+            "early_header_mutation_extensions",
+            "forward_client_cert_details",
+            "drain_timeout",
         ],
     )
     .ignoring(&[
-        ("drain_timeout", "the last GOAWAY follows one round trip after the first"),
+        ("drain_timeout_jitter", "the last GOAWAY follows one round trip after the first"),
+        ("append_local_overload", "no overload action is built that refuses requests"),
+        ("forward_proto_config", "there is no PROXY protocol filter whose port it could look at"),
         ("add_proxy_protocol_connection_state", "there is no PROXY protocol filter whose state it could add"),
         ("http3_protocol_options", "it matters only with HTTP/3, which is refused"),
+    ])
+    .never(&[
+        ("path_normalization_options", "Envoy has not built it either"),
+        ("typed_header_validation_config", "Envoy is not built with it either"),
+        ("represent_ipv4_remote_address_as_ipv4_mapped_ipv6", "it serves tests of upstreams only"),
     ]),
     Support::of(
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.InternalAddressConfig",
         &["*"],
     ),
+    Support::of("envoy.extensions.http.original_ip_detection.xff.v3.XffConfig", &["*"]),
+    Support::of("envoy.extensions.http.original_ip_detection.xff.v3.XffTrustedCidrs", &["*"]),
+    Support::of("envoy.extensions.http.original_ip_detection.custom_header.v3.CustomHeaderConfig", &["*"]),
+    Support::of("envoy.type.v3.HttpStatus", &["*"]),
+    Support::of("envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation", &["*"]),
     Support::of(
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
         &["name", "typed_config", "is_optional", "disabled"],
@@ -87,6 +105,7 @@ pub(super) const TABLE: &[Support] = &[
             "override_stream_error_on_invalid_http_message",
             "send_fully_qualified_url",
             "allow_custom_methods",
+            "ignore_http_11_upgrade",
         ],
     )
     .ignoring(&[("use_balsa_parser", CODEC)]),
