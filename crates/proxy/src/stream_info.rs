@@ -72,6 +72,8 @@ pub struct StreamInfo {
     pub route: Option<Arc<Route>>,
     /// Its virtual host.
     pub virtual_host: Option<Arc<VirtualHost>>,
+    /// Name of the virtual cluster that took the request.
+    pub virtual_cluster: Option<Arc<str>>,
     /// Upstream side.
     pub upstream: UpstreamInfo,
     /// Wire bytes downstream.
@@ -132,6 +134,7 @@ impl StreamInfo {
             downstream_last_tx: None,
             route: None,
             virtual_host: None,
+            virtual_cluster: None,
             upstream: UpstreamInfo::default(),
             downstream_wire: WireBytes::default(),
             end: None,

@@ -25,6 +25,8 @@ pub mod tags {
     pub const VIRTUAL_HOST: &str = "envoy.virtual_host";
     /// `vhost.<host>.vcluster.<value>.`
     pub const VIRTUAL_CLUSTER: &str = "envoy.virtual_cluster";
+    /// `vhost.<host>.route.<value>.`
+    pub const ROUTE: &str = "envoy.route";
     /// `worker_<value>.`
     pub const WORKER_ID: &str = "envoy.worker_id";
     /// `_rq_<value>`
@@ -102,6 +104,27 @@ impl ScopeName {
         self.tag_as(name, &clean, value, "")
     }
 
+    /// Adds a name that stands in the dotted name as it is and whose first token, up to a dot, is
+    /// the value of a tag: what Envoy's extraction by tokens makes of a name with dots in it. With
+    /// `None` it is no tag at all, only fixed parts.
+    #[must_use]
+    pub fn first_token(mut self, tag: Option<&'static str>, name: &str) -> Self {
+        self.dotted.push_str(name);
+        self.dotted.push('.');
+        let Some(tag) = tag else {
+            self.extracted.push_str(name);
+            self.extracted.push('.');
+            return self;
+        };
+        let (first, rest) = name.split_once('.').unwrap_or((name, ""));
+        if !rest.is_empty() {
+            self.extracted.push_str(rest);
+            self.extracted.push('.');
+        }
+        self.tags.push(Tag { name: Cow::Borrowed(tag), value: first.to_owned() });
+        self
+    }
+
     /// Adds a tag whose value, dotted part and extracted part all differ: the
     /// version in `proxy_proto.versions.v1.` is `tag_as(.., "1", "versions.v1", "")`.
     #[must_use]
@@ -155,7 +178,8 @@ impl ScopeName {
     }
 
     /// Tags in the order in which Envoy emits them as labels: the one added last
-    /// comes first, but the cluster comes before what is inside the cluster.
+    /// comes first, but the cluster comes before what is inside the cluster, and a route after its
+    /// virtual host.
     pub fn tags_as_labels(&self) -> impl Iterator<Item = &Tag> {
         let mut order: Vec<&Tag> = self.tags.iter().rev().collect();
         order.sort_by_key(|tag| label_rank(&tag.name));
@@ -166,7 +190,7 @@ impl ScopeName {
 fn label_rank(name: &str) -> u8 {
     match name {
         tags::CLUSTER_NAME => 0,
-        tags::ENDPOINT_ADDRESS => 2,
+        tags::ENDPOINT_ADDRESS | tags::ROUTE => 2,
         tags::ENDPOINT_HOSTNAME => 3,
         _ => 1,
     }

@@ -42,7 +42,7 @@ pub enum Unit {
     /// Bytes.
     Bytes,
     /// A share of a whole. Recorded in millionths: 500,000 is one half, and is
-    /// shown as 0.5, which is how Envoy shows its timeout budgets.
+    /// shown as 0.5. (Envoy's timeout budgets are plain numbers of percents.)
     Percent,
 }
 

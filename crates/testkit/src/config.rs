@@ -234,6 +234,9 @@ impl Cluster {
         }
         lines(out, 4, &self.fields);
         self.push_protocol(out);
+        if has("load_assignment:") {
+            return;
+        }
         let _ = writeln!(out, "    load_assignment:\n      cluster_name: {}\n      endpoints:", self.name);
         out.push_str("      - lb_endpoints:\n");
         for (host, port) in &self.hosts {

@@ -60,7 +60,8 @@ async fn serve(seed: Seed, mut commands: UnboundedReceiver<Command>) {
     tokio::task::spawn_local(timers.clone().run());
     let source = |settings: &Arc<_>| ClusterSource::new(Arc::clone(settings), Arc::clone(&seed.store));
     let sources: Vec<_> = seed.bootstrap.clusters.iter().map(source).collect();
-    let clusters = Rc::new(ClusterManager::new(WORKER, Arc::clone(&seed.store), timers.clone()));
+    let clusters = ClusterManager::new(WORKER, Arc::clone(&seed.store), timers.clone());
+    let clusters = Rc::new(clusters.with_local_zone(&seed.bootstrap.node.locality.zone));
     for source in &sources {
         clusters.add_or_update(Arc::clone(source.settings()), source.hosts());
         discover(source, &clusters);

@@ -33,6 +33,7 @@ use rustc_hash::FxHashMap;
 use crate::{
     pool::{PoolProtocol, Sweeper},
     shared::{Breaker, ClusterShared, RoutingPriority},
+    tracked::TrackedStats,
 };
 
 pub(crate) struct Context {
@@ -44,6 +45,7 @@ pub(crate) struct Context {
     pub(crate) rng: RefCell<fastrand::Rng>,
     pub(crate) sweeper: Rc<Sweeper>,
     pub(crate) store: Arc<Store>,
+    pub(crate) tracked: TrackedStats,
     /// Requests of each priority that may be admitted before the other workers are looked at.
     allowance: [Cell<u64>; 2],
     http1: OnceCell<Arc<h1::ClientOptions>>,
@@ -91,6 +93,7 @@ impl Context {
         let Environment { worker, store, timers, sweeper, local_zone } = environment.clone();
         Rc::new(Self {
             stats: shared.group().shard(worker),
+            tracked: TrackedStats::new(&shared, &settings, environment),
             settings,
             shared,
             worker,

@@ -25,6 +25,7 @@ mod stream;
 mod tally;
 #[cfg(test)]
 mod testing;
+mod tracked;
 
 pub use cluster::{Cluster, LbContext};
 pub use context::RetryPermit;
@@ -37,3 +38,4 @@ pub use shared::{Breaker, ClusterShared, RoutingPriority};
 pub use status::{ClusterStatus, HostStatus};
 pub use stream::UpstreamStream;
 pub use tally::HostStat;
+pub use tracked::TrackedStats;

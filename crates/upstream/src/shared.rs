@@ -22,6 +22,8 @@ use nuncio_stats::{
     },
 };
 
+use crate::tracked::TrackedGroups;
+
 /// `RoutingPriority`: which set of circuit breakers a request falls under.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum RoutingPriority {
@@ -109,6 +111,7 @@ pub struct ClusterShared {
     group: Arc<Group>,
     remaining: [Option<Arc<Group>>; 2],
     lb: Option<Arc<Group>>,
+    tracked: TrackedGroups,
     threads: usize,
     usage: OnceLock<Box<[UsageLine]>>,
     /// A retry was asked for: from then on Envoy shows nothing left of a retry budget.
@@ -126,6 +129,7 @@ impl ClusterShared {
             group: store.group(&stats::TEMPLATE, cluster_scope(&settings.stat_name)),
             remaining,
             lb: lb_group(settings, store),
+            tracked: TrackedGroups::register(settings, store),
             threads: store.workers() + 1,
             usage: OnceLock::new(),
             retried: Default::default(),
@@ -135,6 +139,7 @@ impl ClusterShared {
     /// Takes the cluster's stats off the list once nobody else registered the same names.
     pub fn unregister(&self, store: &Store) {
         store.remove(&self.group);
+        self.tracked.unregister(store);
         for group in self.remaining.iter().flatten().chain(&self.lb) {
             store.remove(group);
         }
@@ -148,6 +153,10 @@ impl ClusterShared {
     /// The stats of the load balancing policy, if it has any.
     pub(crate) fn lb_group(&self) -> Option<&Arc<Group>> {
         self.lb.as_ref()
+    }
+
+    pub(crate) fn tracked(&self) -> &TrackedGroups {
+        &self.tracked
     }
 
     /// Threads that may write: the main thread and the workers.

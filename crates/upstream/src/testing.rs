@@ -8,7 +8,7 @@ use nuncio_config::model::{
     Address,
     cluster::{
         Breakers, Cluster as Settings, Discovery, Dns, DnsFamily, DnsServers, Endpoint, EndpointHealth, LbPolicy,
-        LocalityEndpoints, UpstreamProtocol,
+        LocalityEndpoints, TrackClusterStats, UpstreamProtocol,
     },
     hcm::{CommonOptions, Http1Options, Http2Options, Underscores},
 };
@@ -99,6 +99,7 @@ pub(crate) fn settings(endpoints: Vec<Endpoint>) -> Settings {
         tcp_keepalive: None,
         drop_overload_percent: 0.0,
         overprovisioning_factor: 140,
+        tracked: TrackClusterStats::default(),
         wire: Arc::from([]),
         added_via_api: false,
     }

@@ -22,6 +22,7 @@ mod grpc;
 mod json;
 pub(crate) mod render;
 mod sinks;
+pub(crate) mod sizes;
 mod time;
 mod values;
 mod writer;

@@ -2,15 +2,18 @@
 //!
 //! Text is written straight behind what the buffer holds; the answer says whether it was text, a
 //! number (printed without quotes in JSON) or nothing at all. What has no source in
-//! [`StreamInfo`] (TLS, tracing, virtual clusters, transport statistics) is absent.
+//! [`StreamInfo`] (TLS, tracing, transport statistics) is absent.
 
 use std::sync::LazyLock;
 
-use nuncio_api::{Headers, Protocol, RequestHead, ResponseFlag, ResponseHead, names};
+use nuncio_api::{Protocol, ResponseFlag, names};
 use nuncio_config::model::format::{GrpcStatusForm, LocalAddress, Plain, Precision};
 use tokio::time::Instant;
 
-use super::{address, commands, grpc};
+use super::{
+    address, commands, grpc,
+    sizes::{request_size, response_size, size},
+};
 use crate::stream_info::StreamInfo;
 
 static HOSTNAME: LazyLock<Vec<u8>> = LazyLock::new(|| rustix::system::uname().nodename().to_bytes().to_vec());
@@ -61,6 +64,7 @@ pub(super) fn write(plain: Plain, info: &StreamInfo, out: &mut Vec<u8>) -> Writt
         Plain::Hostname => text(Some(HOSTNAME.as_slice()), out),
         Plain::GrpcStatusNumber => grpc::write(GrpcStatusForm::Number, info, out),
         Plain::RouteName => text(info.route.as_ref().map(|r| r.name.as_str()).filter(|n| !n.is_empty()), out),
+        Plain::VirtualClusterName => text(info.virtual_cluster.as_deref(), out),
         Plain::StreamId => text(request_id(info), out),
         Plain::UniqueId => unique_id(out),
         // Printed empty by Envoy too: the first is set by filters only, the second is no longer known at the end.
@@ -207,24 +211,4 @@ fn request_id(info: &StreamInfo) -> Option<&[u8]> {
 fn unique_id(out: &mut Vec<u8>) -> Written {
     let id = crate::hcm::request_id::generate(fastrand::u128(..));
     text(Some(id.as_bytes()), out)
-}
-
-fn size(headers: &Headers) -> u64 {
-    u64::try_from(headers.byte_size()).unwrap_or(u64::MAX)
-}
-
-/// Names and values, pseudo headers among them, as Envoy counts.
-fn request_size(request: &RequestHead) -> u64 {
-    let pseudo = [
-        (":method", request.method.as_str().len()),
-        (":scheme", request.scheme.as_str().len()),
-        (":authority", request.authority.len()),
-        (":path", request.path.len()),
-    ];
-    let pseudo: usize = pseudo.iter().filter(|(_, value)| *value > 0).map(|(name, value)| name.len() + value).sum();
-    size(&request.headers).saturating_add(u64::try_from(pseudo).unwrap_or(u64::MAX))
-}
-
-fn response_size(response: &ResponseHead) -> u64 {
-    size(&response.headers) + u64::try_from(":status".len() + response.status.as_str().len()).unwrap_or(0)
 }

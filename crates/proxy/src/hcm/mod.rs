@@ -32,13 +32,16 @@ use nuncio_stats::{
 
 use tokio::time::Instant;
 
-use crate::{access_log::Logs, context::WorkerContext, route::RouteIndex, stream_info::ConnectionInfo};
+use crate::{
+    access_log::Logs, context::WorkerContext, route::RouteIndex, router::charge::RouteStats, stream_info::ConnectionInfo,
+};
 
 /// A connection manager of one worker.
 pub(crate) struct Hcm {
     pub(crate) context: Rc<WorkerContext>,
     pub(crate) settings: Arc<HttpConnectionManager>,
     pub(crate) routes: Arc<RouteIndex>,
+    pub(crate) route_stats: RouteStats,
     pub(crate) logs: Logs,
     pub(crate) stats: Shard,
     pub(crate) router_stats: Shard,
@@ -72,6 +75,7 @@ impl Hcm {
         }
         Rc::new(Self {
             routes: Arc::new(RouteIndex::new(Arc::clone(table))),
+            route_stats: RouteStats::new(table, store, context.id),
             logs: Logs::new(&settings.access_log, &context.logs),
             stats: shard(&http_stats::TEMPLATE, http_scope(prefix)),
             router_stats: if is_local {

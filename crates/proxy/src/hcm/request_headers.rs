@@ -203,11 +203,12 @@ pub(super) fn append_peer(ends: Ends<'_>, headers: &mut Headers) {
     }
 }
 
-/// Without `use_remote_address` x-forwarded-for is believed.
+/// Without `use_remote_address` x-forwarded-for is believed; a request without it is of the outside,
+/// whoever the peer is.
 fn forwarded_client(settings: &HttpConnectionManager, ends: Ends<'_>, headers: &Headers) -> Client {
     let forwarded = address_from_xff(headers, settings.xff_num_trusted_hops);
     let address = forwarded.map(|ip| SocketAddr::new(ip, 0)).or(ends.remote.ip());
-    let trusted = forwarded.is_none() || is_single(headers);
+    let trusted = forwarded.is_some() && is_single(headers);
     Client { address, internal: trusted && is_internal(settings, ends.remote, address) }
 }
 

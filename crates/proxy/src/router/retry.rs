@@ -16,9 +16,13 @@ use std::{
 use http::{HeaderName, HeaderValue, StatusCode};
 use nuncio_api::{Headers, RequestHead, ResponseHead, Runtime, names};
 use nuncio_config::model::route::{HostPredicate, ResetHeaderFormat, RetryOn, RetryPolicy};
-use nuncio_stats::templates::cluster_stats as c;
+use nuncio_stats::{
+    Counter,
+    templates::{cluster_stats as c, vcluster_stats as v},
+};
 use nuncio_upstream::{Cluster, Host, RetryPermit};
 
+use super::charge::Charged;
 use crate::{reply::Failure, route::conditions};
 
 /// `upstream.base_retry_backoff_ms`
@@ -165,6 +169,8 @@ impl RetryState {
         }
         self.remaining -= 1;
         let Some(permit) = at.cluster.try_retry(at.high_priority) else {
+            // The cluster has counted it for itself.
+            at.count_request(v::UPSTREAM_RQ_RETRY_OVERFLOW);
             return Decision::Overflow;
         };
         if !at.runtime.feature_enabled("upstream.use_retry", 100, 100, fastrand::u64(..)) {
@@ -235,6 +241,7 @@ impl RetryState {
 /// Where a decision is made and counted.
 pub(crate) struct RetryScope<'a> {
     pub(crate) cluster: &'a Cluster,
+    pub(crate) charged: Option<&'a Charged>,
     pub(crate) high_priority: bool,
     pub(crate) runtime: &'a Runtime,
 }
@@ -248,11 +255,19 @@ enum Outcome {
 
 impl RetryScope<'_> {
     fn count(&self, outcome: Outcome) {
-        self.cluster.stats().inc(match outcome {
-            Outcome::Retry => c::UPSTREAM_RQ_RETRY,
-            Outcome::Success => c::UPSTREAM_RQ_RETRY_SUCCESS,
-            Outcome::LimitExceeded => c::UPSTREAM_RQ_RETRY_LIMIT_EXCEEDED,
-        });
+        let (cluster, request) = match outcome {
+            Outcome::Retry => (c::UPSTREAM_RQ_RETRY, v::UPSTREAM_RQ_RETRY),
+            Outcome::Success => (c::UPSTREAM_RQ_RETRY_SUCCESS, v::UPSTREAM_RQ_RETRY_SUCCESS),
+            Outcome::LimitExceeded => (c::UPSTREAM_RQ_RETRY_LIMIT_EXCEEDED, v::UPSTREAM_RQ_RETRY_LIMIT_EXCEEDED),
+        };
+        self.cluster.stats().inc(cluster);
+        self.count_request(request);
+    }
+
+    fn count_request(&self, counter: Counter) {
+        if let Some(charged) = self.charged {
+            charged.count(counter);
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use http::HeaderValue;
 use nuncio_api::{Protocol, ResponseHead, names};
 use nuncio_config::model::route::RouteAction;
 use nuncio_http::{Exchange, ServerExchange, StreamError, exchange::ResetReason};
-use nuncio_upstream::{Cluster, Host};
+use nuncio_upstream::Host;
 use tokio::time::Instant;
 
 use super::{
@@ -51,12 +51,15 @@ impl Stream {
             self.record.info.upstream.wire = stream.wire_bytes();
         }
         if let Err(failure) = outcome {
+            winner.received = download.bytes;
             self.abandon(winner, &failure, job);
             return Err(failure);
         }
         self.record.info.response_trailers = download.trailers.take();
         self.record.ended = true;
         self.record_time();
+        winner.received = download.bytes;
+        self.note_end(&winner, None, job);
         let is_whole = winner.pump.done && !winner.upload_broken;
         if let Some(mut stream) = winner.into_stream() {
             if is_whole {
@@ -70,9 +73,9 @@ impl Stream {
 
     /// 1xx responses go on when the upstream is to answer expectations; else they end here, as in
     /// Envoy.
-    pub(super) fn pass_informational<D: ServerExchange>(&self, head: &ResponseHead, down: &mut D) {
-        if let Some(cluster) = self.charged_cluster() {
-            charge::upstream(cluster.stats(), head.status, self.record.info.internal, false);
+    pub(super) fn pass_informational<D: ServerExchange>(&mut self, head: &ResponseHead, down: &mut D) {
+        if let Some(charged) = &mut self.record.charged {
+            charged.upstream_response(head);
         }
         if self.hcm.settings.proxy_100_continue {
             charge::downstream(&self.hcm.stats, &self.hcm.listener_stats, head.status);
@@ -125,28 +128,23 @@ impl Stream {
 
     /// Counts a response by its code when its head is there.
     fn count_head(&mut self, head: &ResponseHead, host: Option<&Host>) {
-        self.record.canary = charge::is_canary(&head.headers, host.is_some_and(Host::is_canary));
         match host {
             Some(host) if head.status.is_server_error() => host.count_error(),
             Some(host) => host.count_success(),
             None => {}
         }
-        if let Some(cluster) = self.charged_cluster() {
-            charge::upstream(cluster.stats(), head.status, self.record.info.internal, self.record.canary);
+        if let Some(charged) = &mut self.record.charged {
+            charged.host(host);
+            charged.upstream_response(head);
         }
     }
 
     /// Records how long a complete response took; one that is cut short is not recorded.
     fn record_time(&self) {
-        if let (Some(cluster), Some(since)) = (self.charged_cluster(), self.record.info.request_complete) {
+        if let (Some(charged), Some(since)) = (&self.record.charged, self.record.info.request_complete) {
             let end = self.record.info.upstream_last_rx.unwrap_or_else(Instant::now);
-            let ms = millis(end.saturating_duration_since(since));
-            charge::upstream_time(cluster.stats(), ms, self.record.info.internal, self.record.canary);
+            charged.complete(end.saturating_duration_since(since), self.record.timeout);
         }
-    }
-
-    pub(super) fn charged_cluster(&self) -> Option<&Rc<Cluster>> {
-        self.record.cluster.as_ref().filter(|_| self.hcm.settings.router.dynamic_stats)
     }
 
     /// Both bodies, until the response is complete and sent.

@@ -44,6 +44,7 @@ impl Stream {
         phase!("plan");
         let plan = plan::plan(forward, &self.hcm.settings, self.record.request(), fastrand::u64(..));
         let cluster = self.find_cluster(&plan, forward)?;
+        self.record.charge_to(&cluster, host, route);
         phase!("admission");
         self.admit(&cluster)?;
         self.apply_timeouts(&plan);

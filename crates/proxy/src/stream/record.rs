@@ -3,15 +3,23 @@
 //! A guard: dropping it (the normal end, a failure, or the whole future being dropped because the
 //! connection was cut) finishes the stream.
 
-use std::{rc::Rc, time::Duration};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
+use http::StatusCode;
 use nuncio_api::{Protocol, RequestHead, ResponseFlag};
+use nuncio_config::model::route::{Route, VirtualHost};
 use nuncio_stats::templates::http_stats;
 use nuncio_upstream::Cluster;
 use tokio::time::Instant;
 
 use super::Arrival;
-use crate::{hcm::Hcm, phase::phase, router::charge, stream_info::StreamInfo};
+use crate::{
+    hcm::Hcm,
+    phase::phase,
+    reply::Failure,
+    router::charge::{self, Bodies, Charged, Charging, Measured, PerTry},
+    stream_info::StreamInfo,
+};
 
 /// One stream's record.
 pub(crate) struct Record {
@@ -28,8 +36,8 @@ pub(crate) struct Record {
     pub(super) retried: bool,
     /// `x-envoy-upstream-rq-timeout-alt-response`: upstream timeouts are answered with 204.
     pub(super) alt_timeout: bool,
-    /// The upstream said it is a canary.
-    pub(super) canary: bool,
+    /// What the request is charged to, once its cluster is known.
+    pub(super) charged: Option<Charged>,
     /// The exchange ended by itself (not cut by dropping).
     pub(super) ended: bool,
     nothing: RequestHead,
@@ -55,7 +63,7 @@ impl Record {
             weighted: None,
             retried: false,
             alt_timeout: false,
-            canary: false,
+            charged: None,
             ended: false,
             nothing: empty_request(),
         }
@@ -64,6 +72,33 @@ impl Record {
     /// The request. (An empty one when none could be read; nothing asks then.)
     pub(super) fn request(&self) -> &RequestHead {
         self.info.request.as_ref().unwrap_or(&self.nothing)
+    }
+
+    /// The request goes to `cluster`, by this route.
+    pub(super) fn charge_to(&mut self, cluster: &Rc<Cluster>, host: &Arc<VirtualHost>, route: &Arc<Route>) {
+        let how = Charging { dynamic_stats: self.hcm.settings.router.dynamic_stats, internal: self.info.internal };
+        let request = self.info.request.as_ref().unwrap_or(&self.nothing);
+        let (shards, name) = self.hcm.route_stats.find(host, route, request);
+        self.charged = Some(Charged::new(cluster, shards, request, how));
+        self.info.virtual_cluster = name;
+    }
+
+    /// A try is over.
+    pub(super) fn try_ended(&self, of: Measured, bodies: Bodies, limit: PerTry) {
+        if let Some(charged) = &self.charged {
+            charged.try_ended(of, self.request(), bodies, limit);
+        }
+    }
+
+    /// The router gives up for this reason; `reply` is its answer unless a response had begun.
+    pub(super) fn charge_failure(&self, failure: &Failure, reply: Option<StatusCode>) {
+        let Some(charged) = self.charged.as_ref().filter(|_| failure.is_routers()) else { return };
+        if let Some(status) = reply {
+            charged.response(status);
+        }
+        if let (true, Some(since)) = (failure.is_upstream_timeout(), self.info.request_complete) {
+            charged.budget(since.elapsed(), self.timeout);
+        }
     }
 
     fn finish(&mut self) {

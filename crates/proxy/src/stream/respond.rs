@@ -146,6 +146,7 @@ impl Stream {
             return;
         }
         if self.responded {
+            self.record.charge_failure(&failure, None);
             self.record.info.details = Some(failure.details_after_response_started());
             self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_TX_RESET);
             self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_RX_RESET);
@@ -154,9 +155,7 @@ impl Stream {
             return;
         }
         self.record.info.details = Some(reply.details.clone());
-        if let Some(cluster) = self.record.cluster.as_ref().filter(|_| failure.is_routers()) {
-            charge::upstream(cluster.stats(), reply.status, self.record.info.internal, false);
-        }
+        self.record.charge_failure(&failure, Some(reply.status));
         if reply.close && !self.keeps_after(&failure) {
             down.close_after_response();
         }

@@ -16,7 +16,7 @@ use http::{HeaderValue, StatusCode};
 use nuncio_api::{Protocol, ResponseFlag, ResponseHead, names};
 use nuncio_config::model::{cluster::UpstreamProtocol, route::HostRewrite};
 use nuncio_http::{ClientExchange, Exchange, ServerExchange, exchange::ResetReason};
-use nuncio_stats::templates::cluster_stats as c;
+use nuncio_stats::templates::{cluster_stats as c, vcluster_stats as v};
 use nuncio_upstream::{Acquire, AcquireError, AcquireOptions, Host, LbContext, PoolProtocol, UpstreamStream};
 use smallvec::SmallVec;
 use tokio::time::Instant;
@@ -33,7 +33,7 @@ use crate::{
     phase::phase,
     reply::Failure,
     router::{
-        charge,
+        charge::{Bodies, Measured, PerTry},
         retry::{Decision, RetryScope, RetryState},
         rewrite,
     },
@@ -61,8 +61,11 @@ struct Due {
 pub(super) struct Try {
     pub(super) host: Rc<Host>,
     link: Link,
+    measured: Measured,
     /// The request on its way up.
     pub(super) pump: Pump,
+    /// Body bytes of its response.
+    pub(super) received: u64,
     /// Frames of the body given to it.
     given: usize,
     /// The upstream no longer takes the request; its response may still come.
@@ -200,7 +203,11 @@ impl Stream {
     fn start_try(&mut self, job: &Job<'_>, tries: &mut Tries) -> Result<(), Failure> {
         phase!("host pick");
         self.record.info.upstream.attempts += 1;
-        let host = self.pick_host(job, tries.retry.as_deref()).ok_or_else(|| {
+        let picked = self.pick_host(job, tries.retry.as_deref());
+        if let Some(charged) = &mut self.record.charged {
+            charged.host(picked.as_deref());
+        }
+        let host = picked.ok_or_else(|| {
             job.cluster.stats().inc(c::UPSTREAM_CX_NONE_HEALTHY);
             Failure::NoHealthyUpstream
         })?;
@@ -213,7 +220,9 @@ impl Stream {
         tries.active.push(Try {
             link: Link::Connecting(job.cluster.acquire(&host, options)),
             host,
+            measured: Measured::start(),
             pump: Pump::default(),
+            received: 0,
             given: 0,
             upload_broken: false,
             superseded: false,
@@ -335,8 +344,13 @@ impl Stream {
             return Poll::Ready(Event::Ended(failure));
         }
         loop {
-            let Some(stream) = tries.active.get_mut(at).and_then(Try::stream) else { return Poll::Pending };
-            match stream.poll_head(cx) {
+            let Some(one) = tries.active.get_mut(at) else { return Poll::Pending };
+            let Link::Open(stream) = &mut one.link else { return Poll::Pending };
+            let polled = stream.poll_head(cx);
+            if let (Poll::Ready(Ok((head, _))), Some(charged)) = (&polled, &self.record.charged) {
+                charged.measure(&mut one.measured, head);
+            }
+            match polled {
                 Poll::Ready(Ok((head, _))) if head.status.is_informational() => {
                     self.pass_informational(&head, down);
                     // Part of the response has gone down: no other try can follow.
@@ -418,6 +432,9 @@ impl Stream {
     }
 
     fn record_connection(&mut self, upstream: &UpstreamStream) {
+        if let Some(charged) = &self.record.charged {
+            charged.connected();
+        }
         let info = &mut self.record.info.upstream;
         info.host = upstream.remote_address().cloned();
         info.local = upstream.local_address().cloned();
@@ -449,10 +466,10 @@ impl Stream {
                     Decision::No => {}
                     Decision::After(wait) => {
                         tries.due = Some(Due { at: Instant::now() + wait, after_timeout: false });
-                        if let Some(cluster) = self.charged_cluster() {
-                            charge::retried(cluster.stats(), head.status);
+                        if let Some(charged) = &self.record.charged {
+                            charged.retried_response(head.status);
                         }
-                        self.drop_try(at, ended, tries);
+                        self.drop_try(at, ended, job, tries);
                         return None;
                     }
                     refused => {
@@ -464,12 +481,14 @@ impl Stream {
         }
         if could_not_retry && (tries.active.len() > 1 || tries.due.is_some()) {
             // Another may do better.
-            self.drop_try(at, ended, tries);
+            self.drop_try(at, ended, job, tries);
             return None;
         }
         tries.settle();
         tries.active.swap(0, at);
-        tries.active.truncate(1);
+        for other in tries.active.drain(1..) {
+            self.note_end(&other, None, job);
+        }
         Some(Taken { head, ended })
     }
 
@@ -535,6 +554,7 @@ impl Stream {
     fn scope<'a>(&'a self, job: &'a Job<'_>) -> RetryScope<'a> {
         RetryScope {
             cluster: job.cluster,
+            charged: self.record.charged.as_ref(),
             high_priority: job.forward.high_priority,
             runtime: &self.hcm.context.runtime,
         }
@@ -548,8 +568,9 @@ impl Stream {
     }
 
     /// Ends a try whose response is not wanted; its connection is kept when the exchange is over.
-    fn drop_try(&mut self, at: usize, ended: bool, tries: &mut Tries) {
+    fn drop_try(&mut self, at: usize, ended: bool, job: &Job<'_>, tries: &mut Tries) {
         let one = tries.active.remove(at);
+        self.note_end(&one, None, job);
         one.host.count_error();
         let is_over = ended && one.pump.done;
         let Some(mut stream) = one.into_stream() else { return };
@@ -564,22 +585,35 @@ impl Stream {
     /// the time-out finds waiting.
     fn charge_losers(&self, failure: &Failure, waiting: usize) {
         if *failure == Failure::RouteTimeout
-            && let Some(cluster) = self.charged_cluster()
+            && let Some(charged) = &self.record.charged
         {
             let otherwise = self.answers_timeout_otherwise(failure);
             let status = if otherwise { StatusCode::NO_CONTENT } else { StatusCode::GATEWAY_TIMEOUT };
             for _ in 1..waiting {
-                charge::upstream(cluster.stats(), status, self.record.info.internal, false);
+                charged.response(status);
             }
         }
+    }
+
+    /// Measures a try that is over.
+    pub(super) fn note_end(&self, one: &Try, failure: Option<&Failure>, job: &Job<'_>) {
+        let limit = match failure {
+            Some(Failure::RouteTimeout) if !self.responded => PerTry::RouteTimeout,
+            _ => PerTry::Limit(job.timeouts.per_try),
+        };
+        self.record.try_ended(one.measured, Bodies { sent: one.pump.bytes, received: one.received }, limit);
     }
 
     /// Ends a try that failed, and counts what its host did.
     pub(super) fn abandon(&self, one: Try, failure: &Failure, job: &Job<'_>) {
         let stats = job.cluster.stats();
+        self.note_end(&one, Some(failure), job);
         match failure {
             Failure::RouteTimeout => {
                 stats.inc(c::UPSTREAM_RQ_TIMEOUT);
+                if let Some(charged) = &self.record.charged {
+                    charged.count(v::UPSTREAM_RQ_TIMEOUT);
+                }
                 one.host.count_timeout();
             }
             Failure::UpstreamMaxDuration { .. } => stats.inc(c::UPSTREAM_RQ_MAX_DURATION_REACHED),

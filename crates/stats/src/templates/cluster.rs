@@ -5,7 +5,7 @@
 //! breakers, endpoints, zones) is a template of its own, so that a cluster without
 //! the feature neither lists nor stores it.
 
-use crate::scope::{ScopeName, tags};
+use crate::scope::{ScopeName, sanitized, tags};
 use crate::stat_template;
 
 stat_template! {
@@ -93,11 +93,11 @@ stat_template! {
 }
 
 stat_template! {
-    /// `track_cluster_stats.timeout_budgets`.
+    /// `track_cluster_stats.timeout_budgets`, in whole percents.
     pub mod timeout_budget_stats {
         histograms {
-            upstream_rq_timeout_budget_percent_used: Percent,
-            upstream_rq_timeout_budget_per_try_percent_used: Percent,
+            upstream_rq_timeout_budget_percent_used: Unspecified,
+            upstream_rq_timeout_budget_per_try_percent_used: Unspecified,
         }
     }
 }
@@ -110,6 +110,22 @@ stat_template! {
         }
         codes {
             upstream_rq,
+        }
+    }
+}
+
+stat_template! {
+    /// Requests that named these stats in `x-envoy-upstream-alt-stat-name`: scope `<that name>`.
+    pub mod alternative_stats {
+        histograms_when_used {
+            upstream_rq_time: Milliseconds,
+            external_upstream_rq_time => "external.upstream_rq_time": Milliseconds,
+            internal_upstream_rq_time => "internal.upstream_rq_time": Milliseconds,
+            canary_upstream_rq_time => "canary.upstream_rq_time": Milliseconds,
+        }
+        codes {
+            upstream_rq, external_upstream_rq => "external.upstream_rq",
+            internal_upstream_rq => "internal.upstream_rq", canary_upstream_rq => "canary.upstream_rq",
         }
     }
 }
@@ -143,10 +159,10 @@ stat_template! {
     }
 }
 
-/// `cluster.<name>.`
+/// `cluster.<name>.`; of a name with dots in it the tag is what stands before the first.
 #[must_use]
 pub fn cluster_scope(name: &str) -> ScopeName {
-    ScopeName::root().part("cluster").tag(tags::CLUSTER_NAME, name)
+    ScopeName::root().part("cluster").first_token(Some(tags::CLUSTER_NAME), &sanitized(name))
 }
 
 /// `cluster.<name>.endpoint.<address>.`; the address keeps its colon as a tag,
@@ -160,5 +176,21 @@ pub fn endpoint_scope(cluster: &str, address: &str, hostname: &str) -> ScopeName
 /// `cluster.<name>.zone.<from>.<to>.`; Envoy extracts no tag from the zones.
 #[must_use]
 pub fn zone_scope(cluster: &str, from: &str, to: &str) -> ScopeName {
-    cluster_scope(cluster).part("zone").part(from).part(to)
+    below_zone(cluster_scope(cluster), from, to)
+}
+
+/// `cluster.<name>.<alternative>.`, for [`alternative_stats`].
+#[must_use]
+pub fn alternative_scope(cluster: &str, alternative: &str) -> ScopeName {
+    cluster_scope(cluster).part(alternative)
+}
+
+/// `cluster.<name>.<alternative>.zone.<from>.<to>.`
+#[must_use]
+pub fn alternative_zone_scope(cluster: &str, alternative: &str, from: &str, to: &str) -> ScopeName {
+    below_zone(alternative_scope(cluster, alternative), from, to)
+}
+
+fn below_zone(scope: ScopeName, from: &str, to: &str) -> ScopeName {
+    scope.part("zone").part(from).part(to)
 }

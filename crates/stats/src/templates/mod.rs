@@ -19,8 +19,9 @@ mod tls;
 mod vhost;
 
 pub use cluster::{
-    circuit_breaker_remaining_stats, cluster_scope, cluster_stats, eds_stats, endpoint_scope, endpoint_stats,
-    request_response_size_stats, response_code_stats, timeout_budget_stats, zone_scope,
+    alternative_scope, alternative_stats, alternative_zone_scope, circuit_breaker_remaining_stats, cluster_scope,
+    cluster_stats, eds_stats, endpoint_scope, endpoint_stats, request_response_size_stats, response_code_stats,
+    timeout_budget_stats, zone_scope,
 };
 pub use codec::{http1_stats, http2_stats};
 pub use health::{health_check_stats, outlier_detection_stats};
@@ -43,4 +44,4 @@ pub use tls::{
     Negotiated, certificate_scope, certificate_stats, negotiated_scope, negotiated_stats, ssl_socket_factory_stats,
     ssl_stats, tls_inspector_stats,
 };
-pub use vhost::{vcluster_scope, vcluster_stats};
+pub use vhost::{route_scope, vcluster_scope, vcluster_stats};

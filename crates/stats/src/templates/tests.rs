@@ -84,10 +84,18 @@ fn scopes_extract_what_envoy_extracts() {
     let both = |scope: ScopeName| (scope.dotted().to_owned(), scope.extracted().to_owned());
     let pair = |dotted: &str, extracted: &str| (dotted.to_owned(), extracted.to_owned());
     assert_eq!(both(vcluster_scope("main", "other")), pair("vhost.main.vcluster.other.", "vhost.vcluster."));
+    assert_eq!(both(route_scope("main", "re:ad")), pair("vhost.main.route.re:ad.", "vhost.route."));
+    assert_eq!(
+        both(vcluster_scope("a.b", "c.d")),
+        pair("vhost.a.b.vcluster.c.d.", "vhost.b.vcluster.c.d."),
+        "a virtual host with a dot hides what follows from the extraction"
+    );
+    assert_eq!(both(route_scope("a", "c.d")), pair("vhost.a.route.c.d.", "vhost.route.d."));
     assert_eq!(
         both(endpoint_scope("c", "127.0.0.1:80", "h")),
         pair("cluster.c.endpoint.127.0.0.1_80.", "cluster.endpoint.")
     );
+    assert_eq!(both(cluster_scope("x:y.z")), pair("cluster.x_y.z.", "cluster.z."));
     assert_eq!(both(zone_scope("c", "a", "b")), pair("cluster.c.zone.a.b.", "cluster.zone.a.b."));
     assert_eq!(both(proxy_proto_version_scope(1)), pair("proxy_proto.versions.v1.", "proxy_proto."));
     assert_eq!(
@@ -95,6 +103,22 @@ fn scopes_extract_what_envoy_extracts() {
         pair("listener.l.ssl.certificate.n.", "listener.ssl.certificate.")
     );
     assert_eq!(both(tcp_scope("in")), pair("tcp.in.", "tcp."));
+}
+
+#[test]
+fn labels_of_virtual_hosts_stand_in_envoys_order() {
+    let store = Store::new(1);
+    for scope in [vcluster_scope("h", "c"), route_scope("h", "r")] {
+        store.group(&vcluster_stats::TEMPLATE, scope).shard(1).dynamic_inc(vcluster_stats::UPSTREAM_RQ, 200);
+    }
+    let mut text = String::new();
+    output::prometheus(&store.snapshot(), &StatsQuery::default(), &mut text);
+    for line in [
+        "envoy_vhost_vcluster_upstream_rq{envoy_response_code=\"200\",envoy_virtual_cluster=\"c\",envoy_virtual_host=\"h\"} 1",
+        "envoy_vhost_route_upstream_rq{envoy_response_code=\"200\",envoy_virtual_host=\"h\",envoy_route=\"r\"} 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in:\n{text}");
+    }
 }
 
 #[test]

@@ -22,6 +22,7 @@ use crate::{
     lb::{Hosts, Picker},
     pool::{Acquire, AcquireOptions},
     shared::RoutingPriority,
+    tracked::TrackedStats,
 };
 
 /// What a request tells the load balancer.
@@ -98,6 +99,11 @@ impl Cluster {
     /// This worker's view of `cluster.<name>.`.
     pub fn stats(&self) -> &Shard {
         &self.context.stats
+    }
+
+    /// This worker's view of the cluster's optional stats.
+    pub fn tracked(&self) -> &TrackedStats {
+        &self.context.tracked
     }
 
     /// The host for one request; `None` when no healthy host is there (`no_healthy_upstream`).

@@ -300,7 +300,7 @@ pub struct ConnectConfig {
 #[derive(Clone, Debug)]
 pub struct VirtualCluster {
     /// `name`
-    pub name: String,
+    pub name: Arc<str>,
     /// `headers`: all must match.
     pub headers: Vec<HeaderMatcher>,
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::model::{
     Address, Cluster,
-    cluster::{Breakers, Discovery, Dns, RetryBudget, UpstreamProtocol},
+    cluster::{Breakers, Discovery, Dns, RetryBudget, TrackClusterStats, UpstreamProtocol},
     hcm::{CommonOptions, Http1Options, Http2Options},
     report::Path,
 };
@@ -43,6 +43,7 @@ pub(super) fn cluster(cx: &mut Context<'_>, path: &Path<'_>, mut message: pb::Cl
     let bind = message.upstream_bind_config.take().unwrap_or_default();
     let bind_address = bind_address(cx, &path.field("upstream_bind_config"), bind.source_address);
     let panic = message.common_lb_config.take().unwrap_or_default().healthy_panic_threshold;
+    let tracked = tracked(&mut message);
     let connection = message.upstream_connection_options.take().unwrap_or_default();
     let alternative = Some(message.alt_stat_name).filter(|name| !name.is_empty());
     let stat_name = alternative.unwrap_or_else(|| message.name.clone());
@@ -69,8 +70,18 @@ pub(super) fn cluster(cx: &mut Context<'_>, path: &Path<'_>, mut message: pb::Cl
         tcp_keepalive: connection.tcp_keepalive.map(socket::keepalive),
         drop_overload_percent: hosts.drop_overload_percent,
         overprovisioning_factor: hosts.overprovisioning_factor,
+        tracked,
         wire: wire.into(),
         added_via_api: false,
+    }
+}
+
+#[expect(deprecated, reason = "`track_timeout_budgets` is still accepted")]
+fn tracked(message: &mut pb::Cluster) -> TrackClusterStats {
+    let stats = message.track_cluster_stats.take().unwrap_or_default();
+    TrackClusterStats {
+        timeout_budgets: stats.timeout_budgets || message.track_timeout_budgets,
+        request_response_sizes: stats.request_response_sizes,
     }
 }
 

@@ -263,7 +263,7 @@ impl Context<'_> {
                 self.report.error(&path, "missing-headers", text);
             }
             let headers = self.header_matchers(&path, cluster.headers);
-            clusters.push(VirtualCluster { name: cluster.name, headers });
+            clusters.push(VirtualCluster { name: cluster.name.into(), headers });
         }
         clusters
     }

@@ -292,7 +292,7 @@ fn what_is_not_built_is_refused_with_its_place() {
         ("lb_subset_config: {}", "lb_subset_config"),
         ("common_lb_config: {locality_weighted_lb_config: {}}", "common_lb_config.locality_weighted_lb_config"),
         ("preconnect_policy: {}", "preconnect_policy"),
-        ("track_cluster_stats: {request_response_sizes: true}", "track_cluster_stats"),
+        ("track_cluster_stats: {per_endpoint_stats: true}", "track_cluster_stats.per_endpoint_stats"),
         ("upstream_bind_config: {freebind: true}", "upstream_bind_config.freebind"),
         ("round_robin_lb_config: {slow_start_config: {}}", "round_robin_lb_config.slow_start_config"),
         (

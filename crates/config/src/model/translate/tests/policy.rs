@@ -198,7 +198,7 @@ fn a_virtual_host_names_its_virtual_clusters() {
     let RouteSource::Static(table) = &manager_of(&bootstrap).routes;
     let host = &table.virtual_hosts[0];
     assert!(host.include_is_timeout_retry_header);
-    assert_eq!((host.virtual_clusters[0].name.as_str(), host.virtual_clusters[0].headers.len()), ("vc", 1));
+    assert_eq!((host.virtual_clusters[0].name.as_ref(), host.virtual_clusters[0].headers.len()), ("vc", 1));
 }
 
 #[test]

@@ -42,6 +42,8 @@ pub(super) const TABLE: &[Support] = &[
             "protocol_selection",
             "upstream_connection_options",
             "load_balancing_policy",
+            "track_timeout_budgets",
+            "track_cluster_stats",
         ],
     )
     .ignoring(&[
@@ -52,6 +54,7 @@ pub(super) const TABLE: &[Support] = &[
         ("ignore_health_on_host_removal", HEALTH),
         ("upstream_http_protocol_options", "it matters only with TLS, which is refused"),
     ]),
+    Support::of("envoy.config.cluster.v3.TrackClusterStats", &["timeout_budgets", "request_response_sizes"]),
     Support::of("envoy.config.cluster.v3.Cluster.CustomClusterType", &["*"]),
     Support::of("envoy.config.cluster.v3.Cluster.RefreshRate", &["*"]),
     Support::of("envoy.config.cluster.v3.Cluster.LeastRequestLbConfig", &["choice_count", "active_request_bias"]),

@@ -63,10 +63,10 @@ pub(super) const TABLE: &[Support] = &[
             "response_headers_to_remove",
             "per_request_buffer_limit_bytes",
             "request_body_buffer_limit",
+            "stat_prefix",
         ],
     )
     .ignoring(&[
-        ("stat_prefix", "the statistics per route are not built"),
         ("metadata", METADATA),
         ("decorator", "it matters only with tracing, which is refused"),
         ("tracing", "it matters only with tracing, which is refused"),
