@@ -16,6 +16,8 @@ pub struct Cluster {
     pub name: Arc<str>,
     /// `alt_stat_name`, else the name.
     pub stat_name: String,
+    /// `track_cluster_stats`: optional groups of stats.
+    pub tracked: TrackClusterStats,
     /// How hosts are found.
     pub discovery: Discovery,
     /// `connect_timeout` (5 s)
@@ -52,21 +54,10 @@ pub struct Cluster {
     pub drop_overload_percent: f64,
     /// `load_assignment.policy.overprovisioning_factor` (140)
     pub overprovisioning_factor: u32,
-    /// `track_cluster_stats`: optional groups of stats.
-    pub tracked: TrackClusterStats,
     /// The cluster's own wire bytes, for config_dump.
     pub wire: Arc<[u8]>,
     /// True when it came by xDS.
     pub added_via_api: bool,
-}
-
-/// `TrackClusterStats`: which optional stats a cluster has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TrackClusterStats {
-    /// `timeout_budgets`, also `track_timeout_budgets` of the cluster itself.
-    pub timeout_budgets: bool,
-    /// `request_response_sizes`
-    pub request_response_sizes: bool,
 }
 
 /// How hosts are found.
@@ -294,4 +285,13 @@ pub enum DnsFamily {
     V4Preferred,
     /// Both.
     All,
+}
+
+/// `TrackClusterStats`: which optional stats a cluster has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TrackClusterStats {
+    /// `timeout_budgets`, also `track_timeout_budgets` of the cluster itself.
+    pub timeout_budgets: bool,
+    /// `request_response_sizes`
+    pub request_response_sizes: bool,
 }

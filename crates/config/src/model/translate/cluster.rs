@@ -31,6 +31,7 @@ const DNS_CLUSTER: &str = "envoy.extensions.clusters.dns.v3.DnsCluster";
 /// Translates a cluster; what is unusable in it is stood in for (and reported).
 pub(super) fn cluster(cx: &mut Context<'_>, path: &Path<'_>, mut message: pb::Cluster, wire: &[u8]) -> Cluster {
     cx.check_hashing_by_name(path, &message);
+    let tracked = tracked(&mut message);
     let (discovery, dns) = discovery(cx, path, &mut message);
     if let Some(transport) = message.transport_socket.take() {
         listener::transport_socket(cx, &path.field("transport_socket"), transport);
@@ -43,12 +44,12 @@ pub(super) fn cluster(cx: &mut Context<'_>, path: &Path<'_>, mut message: pb::Cl
     let bind = message.upstream_bind_config.take().unwrap_or_default();
     let bind_address = bind_address(cx, &path.field("upstream_bind_config"), bind.source_address);
     let panic = message.common_lb_config.take().unwrap_or_default().healthy_panic_threshold;
-    let tracked = tracked(&mut message);
     let connection = message.upstream_connection_options.take().unwrap_or_default();
     let alternative = Some(message.alt_stat_name).filter(|name| !name.is_empty());
     let stat_name = alternative.unwrap_or_else(|| message.name.clone());
     Cluster {
         stat_name,
+        tracked,
         name: shared_name(cx, message.name),
         discovery,
         connect_timeout: cx
@@ -70,18 +71,8 @@ pub(super) fn cluster(cx: &mut Context<'_>, path: &Path<'_>, mut message: pb::Cl
         tcp_keepalive: connection.tcp_keepalive.map(socket::keepalive),
         drop_overload_percent: hosts.drop_overload_percent,
         overprovisioning_factor: hosts.overprovisioning_factor,
-        tracked,
         wire: wire.into(),
         added_via_api: false,
-    }
-}
-
-#[expect(deprecated, reason = "`track_timeout_budgets` is still accepted")]
-fn tracked(message: &mut pb::Cluster) -> TrackClusterStats {
-    let stats = message.track_cluster_stats.take().unwrap_or_default();
-    TrackClusterStats {
-        timeout_budgets: stats.timeout_budgets || message.track_timeout_budgets,
-        request_response_sizes: stats.request_response_sizes,
     }
 }
 
@@ -284,5 +275,14 @@ fn typed_protocols(cx: &mut Context<'_>, path: &Path<'_>, message: HttpProtocolO
         common: cx.common_options(&path.field("common_http_protocol_options"), common),
         http1: cx.http1_options(&path.field(at).field("http_protocol_options"), http1.unwrap_or_default(), false),
         http2: cx.http2_options(&path.field(at).field("http2_protocol_options"), http2.unwrap_or_default(), false),
+    }
+}
+
+#[expect(deprecated, reason = "`track_timeout_budgets` is still accepted")]
+fn tracked(message: &mut pb::Cluster) -> TrackClusterStats {
+    let stats = message.track_cluster_stats.take().unwrap_or_default();
+    TrackClusterStats {
+        timeout_budgets: stats.timeout_budgets || message.track_timeout_budgets,
+        request_response_sizes: stats.request_response_sizes,
     }
 }
