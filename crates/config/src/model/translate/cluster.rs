@@ -17,7 +17,7 @@ use super::{
 };
 use crate::model::{
     Address, Cluster,
-    cluster::{Breakers, Discovery, Dns, RetryBudget, TrackClusterStats, UpstreamProtocol},
+    cluster::{Breakers, Discovery, Dns, RetryBudget, UpstreamProtocol},
     hcm::{CommonOptions, Http1Options, Http2Options},
     report::Path,
 };
@@ -279,9 +279,9 @@ fn typed_protocols(cx: &mut Context<'_>, path: &Path<'_>, message: HttpProtocolO
 }
 
 #[expect(deprecated, reason = "`track_timeout_budgets` is still accepted")]
-fn tracked(message: &mut pb::Cluster) -> TrackClusterStats {
+fn tracked(message: &mut pb::Cluster) -> crate::model::cluster::TrackClusterStats {
     let stats = message.track_cluster_stats.take().unwrap_or_default();
-    TrackClusterStats {
+    crate::model::cluster::TrackClusterStats {
         timeout_budgets: stats.timeout_budgets || message.track_timeout_budgets,
         request_response_sizes: stats.request_response_sizes,
     }
