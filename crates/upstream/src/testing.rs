@@ -8,7 +8,7 @@ use nuncio_config::model::{
     Address,
     cluster::{
         Breakers, Cluster as Settings, Discovery, Dns, DnsFamily, DnsServers, Endpoint, EndpointHealth, LbPolicy,
-        LocalityEndpoints, TrackClusterStats, UpstreamProtocol,
+        LocalityEndpoints, UpstreamProtocol,
     },
     hcm::{CommonOptions, Http1Options, Http2Options, Underscores},
 };
@@ -52,6 +52,7 @@ pub(crate) fn endpoint(address: Address) -> Endpoint {
 pub(crate) fn settings(endpoints: Vec<Endpoint>) -> Settings {
     Settings {
         name: "c".into(),
+        tracked: nuncio_config::model::cluster::TrackClusterStats::default(),
         stat_name: "c".into(),
         discovery: Discovery::Static,
         connect_timeout: Duration::from_secs(5),
@@ -99,7 +100,6 @@ pub(crate) fn settings(endpoints: Vec<Endpoint>) -> Settings {
         tcp_keepalive: None,
         drop_overload_percent: 0.0,
         overprovisioning_factor: 140,
-        tracked: TrackClusterStats::default(),
         wire: Arc::from([]),
         added_via_api: false,
     }
