@@ -76,6 +76,11 @@ impl Host {
         Ref::map(self.state.entry.borrow(), |entry| &entry.address)
     }
 
+    /// All its addresses in the order of attempts; empty when there is only one.
+    pub(crate) fn attempts(&self) -> Arc<[SocketAddress]> {
+        Arc::clone(&self.state.entry.borrow().attempts)
+    }
+
     /// `hostname` of the endpoint, or the resolved name; empty when there is none.
     pub fn hostname(&self) -> &str {
         self.state.description.hostname()

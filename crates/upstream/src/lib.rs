@@ -14,6 +14,7 @@
 mod cluster;
 mod context;
 pub mod discovery;
+mod happy_eyeballs;
 mod host;
 pub mod host_set;
 mod lb;

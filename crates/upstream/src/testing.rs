@@ -7,8 +7,8 @@ use nuncio_api::{Frame, Headers, Protocol, RequestHead, ResponseHead, Scheme, Ti
 use nuncio_config::model::{
     Address,
     cluster::{
-        Breakers, Cluster as Settings, Discovery, Dns, DnsFamily, DnsServers, Endpoint, EndpointHealth, LbPolicy,
-        LocalityEndpoints, UpstreamProtocol,
+        Breakers, Cluster as Settings, Discovery, Dns, DnsFamily, DnsServers, Endpoint, EndpointHealth, HappyEyeballs,
+        LbPolicy, LocalityEndpoints, UpstreamProtocol,
     },
     hcm::{CommonOptions, Http1Options, Http2Options, Underscores},
 };
@@ -40,6 +40,7 @@ pub(crate) fn paused(test: impl Future<Output = ()>) {
 pub(crate) fn endpoint(address: Address) -> Endpoint {
     Endpoint {
         address,
+        additional_addresses: Vec::new(),
         hostname: String::new(),
         weight: 1,
         health: EndpointHealth::Healthy,
@@ -98,6 +99,7 @@ pub(crate) fn settings(endpoints: Vec<Endpoint>) -> Settings {
         bind_address: None,
         socket_options: Vec::new(),
         tcp_keepalive: None,
+        happy_eyeballs: HappyEyeballs::default(),
         drop_overload_percent: 0.0,
         overprovisioning_factor: 140,
         wire: Arc::from([]),

@@ -50,6 +50,8 @@ pub struct Cluster {
     pub socket_options: Vec<SocketOption>,
     /// `upstream_connection_options.tcp_keepalive`
     pub tcp_keepalive: Option<TcpKeepalive>,
+    /// `upstream_connection_options.happy_eyeballs_config`
+    pub happy_eyeballs: HappyEyeballs,
     /// `load_assignment.policy.drop_overloads`: percent of requests to drop.
     pub drop_overload_percent: f64,
     /// `load_assignment.policy.overprovisioning_factor` (140)
@@ -58,6 +60,32 @@ pub struct Cluster {
     pub wire: Arc<[u8]>,
     /// True when it came by xDS.
     pub added_via_api: bool,
+}
+
+/// In which order the addresses of one host are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HappyEyeballs {
+    /// `first_address_family_version`; that of the first address when it is not said.
+    pub first_family: Option<AddressFamily>,
+    /// `first_address_family_count` (1): so many before one of another family.
+    pub first_family_count: u32,
+}
+
+impl Default for HappyEyeballs {
+    fn default() -> Self {
+        Self { first_family: None, first_family_count: 1 }
+    }
+}
+
+/// What kind of address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressFamily {
+    /// IPv4
+    V4,
+    /// IPv6
+    V6,
+    /// A Unix socket
+    Pipe,
 }
 
 /// How hosts are found.
@@ -154,6 +182,8 @@ pub struct LocalityEndpoints {
 pub struct Endpoint {
     /// Where it is.
     pub address: Address,
+    /// `additional_addresses`, tried along with the first one.
+    pub additional_addresses: Vec<Address>,
     /// `hostname`, else empty.
     pub hostname: String,
     /// `load_balancing_weight` (1)

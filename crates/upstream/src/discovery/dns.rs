@@ -93,11 +93,12 @@ pub(super) async fn logical<P: Fn(Arc<HostSet>) + 'static>(
     let mut pace = Pace::new(&source.settings.dns);
     loop {
         let answer = ask(&source, &*resolver, &target.name).await;
-        if let Some(address) = answer.as_ref().and_then(|answer| answer.addresses.first()) {
-            let address = SocketAddress::Ip((*address, target.port).into());
-            let host = entry(Arc::clone(&description), address, &target.endpoint, &target.group, &locality);
+        if let Some(answer) = &answer {
+            let addresses: Vec<_> = answer.addresses.iter().map(|ip| at(*ip, &target)).collect();
+            let description = Arc::clone(&description);
+            let host = entry(&source.settings, description, &addresses, &target.endpoint, &target.group, &locality);
             if let Some(slot) = slots.borrow_mut().get_mut(target.slot) {
-                *slot = vec![host];
+                *slot = host.into_iter().collect();
             }
             take_in(&source, &slots, &*publish);
         }
@@ -129,9 +130,9 @@ fn targets(source: &ClusterSource) -> (Vec<Target>, Slots) {
                     group: LocalityEndpoints { endpoints: Vec::new(), ..group.clone() },
                 });
             }
-            let fixed = fixed_address(&endpoint.address).filter(|_| is_fixed).map(|address| {
+            let fixed = fixed_address(&endpoint.address).filter(|_| is_fixed).and_then(|address| {
                 let description = HostDescription::new(&endpoint.hostname, &source.shared);
-                entry(description, address, endpoint, group, &locality)
+                entry(&source.settings, description, &[address], endpoint, group, &locality)
             });
             slots.push(fixed.into_iter().collect());
         }
@@ -185,17 +186,21 @@ fn strict_hosts(source: &ClusterSource, target: &Target, slots: &Slots, addresse
     let mut seen = HashSet::new();
     let unique = addresses.iter().filter(|address| seen.insert(**address)).take(MAX_ADDRESSES);
     unique
-        .map(|address| {
-            let address = SocketAddress::Ip((*address, target.port).into());
+        .filter_map(|address| {
+            let address = at(*address, target);
             match known.iter().find(|host| host.address == address) {
-                Some(host) => Arc::clone(host),
+                Some(host) => Some(Arc::clone(host)),
                 None => {
                     let description = HostDescription::new(hostname(target), &source.shared);
-                    entry(description, address, &target.endpoint, &target.group, &locality)
+                    entry(&source.settings, description, &[address], &target.endpoint, &target.group, &locality)
                 }
             }
         })
         .collect()
+}
+
+fn at(ip: IpAddr, target: &Target) -> SocketAddress {
+    SocketAddress::Ip((ip, target.port).into())
 }
 
 fn hostname(target: &Target) -> &str {

@@ -29,6 +29,7 @@ use tokio::sync::Notify;
 pub use resolve::{DnsResolver, Resolution, Resolve, ResolveError, Resolving};
 
 use crate::{
+    happy_eyeballs::attempt_order,
     host_set::{HostDescription, HostEntry, HostSet},
     shared::ClusterShared,
     status::ClusterStatus,
@@ -163,7 +164,9 @@ fn static_entries(settings: &Settings, shared: &ClusterShared) -> Vec<Arc<HostEn
         for endpoint in &group.endpoints {
             if let Some(address) = fixed_address(&endpoint.address) {
                 let description = HostDescription::new(&endpoint.hostname, shared);
-                entries.push(entry(description, address, endpoint, group, &locality));
+                let mut all = vec![address];
+                all.extend(endpoint.additional_addresses.iter().filter_map(fixed_address));
+                entries.extend(entry(settings, description, &all, endpoint, group, &locality));
             }
         }
     }
@@ -185,23 +188,30 @@ fn fixed_address(address: &Address) -> Option<SocketAddress> {
     }
 }
 
+/// A host at the first of `addresses`; the others are tried along with it.
 fn entry(
+    settings: &Settings,
     description: Arc<HostDescription>,
-    address: SocketAddress,
+    addresses: &[SocketAddress],
     endpoint: &Endpoint,
     group: &LocalityEndpoints,
     locality: &Arc<Locality>,
-) -> Arc<HostEntry> {
-    Arc::new(HostEntry {
+) -> Option<Arc<HostEntry>> {
+    let attempts = match addresses {
+        [] | [_] => Vec::new(),
+        several => attempt_order(several, settings.happy_eyeballs),
+    };
+    Some(Arc::new(HostEntry {
         description,
-        address,
+        address: addresses.first()?.clone(),
+        attempts: attempts.into(),
         weight: endpoint.weight.max(1),
         health: endpoint.health,
         canary: endpoint.canary,
         locality: Arc::clone(locality),
         priority: group.priority,
         metadata: Arc::clone(&endpoint.metadata),
-    })
+    }))
 }
 
 /// Whether hosts came or went, and whether anything at all is different.
@@ -222,7 +232,11 @@ fn difference(old: &HostSet, new: &[Arc<HostEntry>]) -> (bool, bool) {
     };
     let same_details = same_hosts
         && before.iter().zip(&sorted).all(|(a, b)| {
-            a.address == b.address && a.weight == b.weight && a.health == b.health && a.priority == b.priority
+            a.address == b.address
+                && a.attempts == b.attempts
+                && a.weight == b.weight
+                && a.health == b.health
+                && a.priority == b.priority
         });
     (came_or_went, !same_details)
 }

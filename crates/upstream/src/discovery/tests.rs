@@ -201,6 +201,18 @@ fn a_logical_host_stays_the_same_host_when_its_address_moves() {
 }
 
 #[test]
+fn a_logical_host_has_all_addresses_of_the_answer_families_by_turns() {
+    paused(async {
+        let source = cluster(Discovery::LogicalDns, |_| ());
+        let script = Script::new([found(&["10.0.0.1", "10.0.0.2", "::1"])]);
+        run_for(&source, &script, Duration::from_secs(1)).await;
+        let hosts = source.hosts();
+        let attempts: Vec<_> = hosts.hosts().next().unwrap().attempts.iter().map(ToString::to_string).collect();
+        assert_eq!(attempts, ["10.0.0.1:80", "[::1]:80", "10.0.0.2:80"]);
+    });
+}
+
+#[test]
 fn a_static_cluster_is_ready_at_once() {
     paused(async {
         let mut settings = settings(vec![endpoint(Address::Ip("10.0.0.1:80".parse().unwrap()))]);

@@ -57,6 +57,8 @@ pub struct HostEntry {
     pub description: Arc<HostDescription>,
     /// Where it is now.
     pub address: SocketAddress,
+    /// Where it is too: all its addresses in the order of attempts, empty when there is only one.
+    pub attempts: Arc<[SocketAddress]>,
     /// `load_balancing_weight`, at least 1.
     pub weight: u32,
     /// Health.

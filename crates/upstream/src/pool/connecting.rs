@@ -13,7 +13,7 @@ use nuncio_stats::templates::cluster_stats as stats;
 use tokio::time::Instant;
 
 use super::{AcquireError, ClosedBy, ConnectionGuard, Pool, PoolProtocol};
-use crate::{host::Host, tally::HostStat};
+use crate::{happy_eyeballs::connect_any, host::Host, tally::HostStat};
 
 impl Pool {
     /// Streams that a new connection is expected to carry.
@@ -38,12 +38,11 @@ impl Pool {
         host.state.context.list_codec_stats(self.key.protocol);
         let (host, key) = (Rc::clone(host), self.key);
         tokio::task::spawn_local(async move {
-            let target = host.address().clone();
-            let outcome = connect_in_time(&host, &target).await;
+            let outcome = connect_in_time(&host).await;
             let Some(pool) = host.pool(key) else { return };
             pool.connecting_capacity.set(pool.connecting_capacity.get().saturating_sub(capacity));
             match outcome {
-                Ok(stream) => pool.connected(&host, stream, guard, target),
+                Ok((stream, remote)) => pool.connected(&host, stream, guard, remote),
                 Err(error) => pool.connect_failed(&host, guard, &error),
             }
         });
@@ -95,11 +94,11 @@ impl Pool {
     }
 }
 
-async fn connect_in_time(host: &Host, target: &SocketAddress) -> Result<Stream, AcquireError> {
+async fn connect_in_time(host: &Host) -> Result<(Stream, SocketAddress), AcquireError> {
     let context = &host.state.context;
     let timer = context.timers.timer();
     timer.set(Instant::now().checked_add(context.settings.connect_timeout));
-    let mut connecting = pin!(connect(target, context.connect_options()));
+    let mut connecting = pin!(connect_host(host));
     poll_fn(|cx| {
         if let Poll::Ready(outcome) = connecting.as_mut().poll(cx) {
             return Poll::Ready(outcome.map_err(|error| AcquireError::ConnectFailed {
@@ -110,4 +109,19 @@ async fn connect_in_time(host: &Host, target: &SocketAddress) -> Result<Stream, 
         timer.poll_expired(cx).map(|()| Err(AcquireError::ConnectTimeout))
     })
     .await
+}
+
+async fn connect_host(host: &Host) -> Result<(Stream, SocketAddress), ConnectError> {
+    let context = &host.state.context;
+    let attempts = host.attempts();
+    if attempts.is_empty() {
+        let target = host.address().clone();
+        let stream = connect(&target, context.connect_options()).await?;
+        return Ok((stream, target));
+    }
+    let also = || {
+        context.stats.inc(stats::UPSTREAM_CX_TOTAL);
+        host.state.count(HostStat::CxTotal);
+    };
+    connect_any(&attempts, context.connect_options(), &context.timers, also).await
 }

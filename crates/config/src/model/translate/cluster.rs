@@ -17,7 +17,7 @@ use super::{
 };
 use crate::model::{
     Address, Cluster,
-    cluster::{Breakers, Discovery, Dns, RetryBudget, UpstreamProtocol},
+    cluster::{AddressFamily, Breakers, Discovery, Dns, HappyEyeballs, RetryBudget, UpstreamProtocol},
     hcm::{CommonOptions, Http1Options, Http2Options},
     report::Path,
 };
@@ -68,6 +68,7 @@ pub(super) fn cluster(cx: &mut Context<'_>, path: &Path<'_>, mut message: pb::Cl
         dns,
         bind_address,
         socket_options: socket::options(bind.socket_options),
+        happy_eyeballs: happy_eyeballs(connection.happy_eyeballs_config.unwrap_or_default()),
         tcp_keepalive: connection.tcp_keepalive.map(socket::keepalive),
         drop_overload_percent: hosts.drop_overload_percent,
         overprovisioning_factor: hosts.overprovisioning_factor,
@@ -147,6 +148,20 @@ fn bind_address(
     match cx.socket_address(&path.field("source_address"), source?, help) {
         Some(Address::Ip(address)) => Some(address),
         _ => None,
+    }
+}
+
+fn happy_eyeballs(message: pb::upstream_connection_options::HappyEyeballsConfig) -> HappyEyeballs {
+    use pb::upstream_connection_options::FirstAddressFamilyVersion as Family;
+    HappyEyeballs {
+        first_family: match message.first_address_family_version() {
+            // No address of a host is an internal one.
+            Family::Default | Family::Internal => None,
+            Family::V4 => Some(AddressFamily::V4),
+            Family::V6 => Some(AddressFamily::V6),
+            Family::Pipe => Some(AddressFamily::Pipe),
+        },
+        first_family_count: number(message.first_address_family_count, 1),
     }
 }
 

@@ -103,8 +103,16 @@ fn endpoint(cx: &mut Context<'_>, path: &Path<'_>, message: pb::LbEndpoint, disc
         Discovery::Static => Names::Refused(STATIC_HELP),
         Discovery::StrictDns | Discovery::LogicalDns => Names::Allowed,
     };
+    let path = path.field("endpoint");
+    let mut additional_addresses = Vec::with_capacity(wire.additional_addresses.len());
+    for (index, each) in wire.additional_addresses.into_iter().enumerate() {
+        let path = path.item("additional_addresses", index);
+        let names = Names::Refused("addresses beside the first one are IP addresses");
+        additional_addresses.extend(cx.address(&path.field("address"), each.address, names));
+    }
     Some(Endpoint {
-        address: cx.address(&path.field("endpoint").field("address"), wire.address, names)?,
+        additional_addresses,
+        address: cx.address(&path.field("address"), wire.address, names)?,
         hostname: wire.hostname,
         weight: number(message.load_balancing_weight, 1),
         health,

@@ -6,13 +6,14 @@ mod http2;
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
+use nuncio_config::model::Address;
 use nuncio_stats::templates::cluster_stats as stats;
 use tokio::task::{spawn_local, yield_now};
 
 use crate::{
     AcquireError, Breaker, HostStat,
     PoolProtocol::Http1,
-    testing::{World, echo, exchange, listen, local, nobody, read_request, respond, skip, until},
+    testing::{World, echo, endpoint, exchange, listen, local, nobody, read_request, respond, settings, skip, until},
 };
 
 #[test]
@@ -354,6 +355,22 @@ fn retries_are_limited_and_given_back() {
         assert!(world.cluster().try_retry(true).is_some());
         drop(permit);
         assert!(world.cluster().try_retry(false).is_some());
+    });
+}
+
+#[test]
+fn a_host_is_reached_at_whichever_address_answers() {
+    local(async {
+        let (listener, address) = listen().await;
+        spawn_local(echo(listener));
+        let mut settings = settings(vec![endpoint(Address::Ip(nobody()))]);
+        settings.endpoints[0].endpoints[0].additional_addresses = vec![Address::Ip(nobody()), Address::Ip(address)];
+        let world = World::new(settings);
+        let stream = world.acquire(Http1).await.unwrap();
+        assert_eq!(stream.remote_address().unwrap().to_string(), address.to_string());
+        assert_eq!(world.counter(stats::UPSTREAM_CX_TOTAL), 3);
+        assert_eq!(world.counter(stats::UPSTREAM_CX_CONNECT_FAIL), 0);
+        assert_eq!((world.gauge(stats::UPSTREAM_CX_ACTIVE), world.host_stat(HostStat::CxTotal)), (1, 3));
     });
 }
 

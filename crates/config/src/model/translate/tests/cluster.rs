@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::cluster::{
-    Breakers, ConsistentHashing, Discovery, DnsFamily, EndpointHealth, HashFunction, LbPolicy, Maglev, RingHash,
-    UpstreamProtocol,
+    AddressFamily, Breakers, ConsistentHashing, Discovery, DnsFamily, EndpointHealth, HappyEyeballs, HashFunction,
+    LbPolicy, Maglev, RingHash, UpstreamProtocol,
 };
 
 fn cluster(fields: &str) -> Arc<Cluster> {
@@ -63,6 +63,18 @@ fn endpoints_keep_what_they_say() {
     assert_eq!((first.address.to_string().as_str(), first.hostname.as_str()), ("[::1]:9", "h"));
     assert_eq!((first.weight, first.health, first.canary), (3, EndpointHealth::Unhealthy, true));
     assert_eq!((second.address.to_string().as_str(), second.health), ("/s", EndpointHealth::Degraded));
+}
+
+#[test]
+fn hosts_may_have_several_addresses() {
+    let more = "additional_addresses: [{address: {socket_address: {address: '::1', port_value: 2}}}]";
+    let fields = endpoints(&host("10.0.0.1").replacen("}}}}", &format!("}}}}, {more}}}}}"), 1));
+    let options = "happy_eyeballs_config: {first_address_family_version: V6, first_address_family_count: 3}";
+    let cluster = cluster(&format!("upstream_connection_options: {{{options}}}, {fields}"));
+    let more = &cluster.endpoints[0].endpoints[0].additional_addresses;
+    assert_eq!(more.iter().map(ToString::to_string).collect::<Vec<_>>(), ["[::1]:2"]);
+    let wanted = HappyEyeballs { first_family: Some(AddressFamily::V6), first_family_count: 3 };
+    assert_eq!(cluster.happy_eyeballs, wanted);
 }
 
 #[test]

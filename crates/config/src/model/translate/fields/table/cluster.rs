@@ -70,8 +70,9 @@ pub(super) const TABLE: &[Support] = &[
         ("ignore_new_hosts_until_first_hc", HEALTH),
     ]),
     Support::of("envoy.config.cluster.v3.Cluster.CommonLbConfig.ConsistentHashingLbConfig", &["*"]),
-    Support::of("envoy.config.cluster.v3.UpstreamConnectionOptions", &["tcp_keepalive"])
+    Support::of("envoy.config.cluster.v3.UpstreamConnectionOptions", &["tcp_keepalive", "happy_eyeballs_config"])
         .ignoring(&[("set_local_interface_name_on_upstream_connections", "only filters that are not built read it")]),
+    Support::of("envoy.config.cluster.v3.UpstreamConnectionOptions.HappyEyeballsConfig", &["*"]),
     Support::of("envoy.config.core.v3.BindConfig", &["source_address", "socket_options"]),
     Support::of("envoy.config.cluster.v3.LoadBalancingPolicy", &["*"]),
     Support::of("envoy.config.cluster.v3.LoadBalancingPolicy.Policy", &["*"]),
@@ -135,10 +136,11 @@ pub(super) const TABLE: &[Support] = &[
         "envoy.config.endpoint.v3.LbEndpoint",
         &["endpoint", "health_status", "metadata", "load_balancing_weight"],
     ),
-    Support::of("envoy.config.endpoint.v3.Endpoint", &["address", "hostname"]).ignoring(&[
+    Support::of("envoy.config.endpoint.v3.Endpoint", &["address", "hostname", "additional_addresses"]).ignoring(&[
         ("health_check_config", HEALTH),
         ("observability_name", "only a feature that is not built shows it"),
     ]),
+    Support::of("envoy.config.endpoint.v3.Endpoint.AdditionalAddress", &["*"]),
     Support::of(
         "envoy.extensions.clusters.dns.v3.DnsCluster",
         &[
