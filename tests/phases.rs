@@ -22,12 +22,19 @@ fn documented_way_of_a_forwarded_request() -> Vec<String> {
 
 async fn phases_of(down: Version, path: &str) -> Vec<String> {
     let upstream = Upstream::echo(Version::Http1);
+    let moved = Upstream::scripted(|mut wire| async move {
+        wire.head().await;
+        wire.send("HTTP/1.1 302 Found\r\nlocation: http://h/direct\r\ncontent-length: 0\r\n\r\n").await;
+        wire.read_to_end().await;
+    });
     let config = Config::new()
         .cluster(Cluster::new("up").host(upstream.address()))
+        .cluster(Cluster::new("moved").host(moved.address()))
         .cluster(Cluster::new("dead").host(nobody()))
         .any_route("match: {path: /direct}, direct_response: {status: 200, body: {inline_string: direct}}")
         .any_route("match: {path: /redirect}, redirect: {path_redirect: /}")
         .route("/forward", "cluster: up")
+        .route("/moved", "cluster: moved, internal_redirect_policy: {}")
         .route("/retried", "cluster: dead, retry_policy: {retry_on: connect-failure}")
         .route("/dead", "cluster: dead");
     let proxy = Proxy::start(&config).await;
@@ -75,7 +82,7 @@ async fn other_requests_leave_that_way_where_they_are_answered() {
 #[tokio::test]
 async fn the_page_lists_every_phase_and_nothing_else() {
     let mut seen = BTreeSet::new();
-    for path in ["/forward", "/direct", "/redirect", "/none", "/retried"] {
+    for path in ["/forward", "/direct", "/redirect", "/none", "/retried", "/moved"] {
         seen.extend(phases_of(Version::Http1, path).await);
     }
     assert_eq!(documented().into_iter().collect::<BTreeSet<_>>(), seen);

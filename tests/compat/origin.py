@@ -231,6 +231,20 @@ def redirect(x):
     x.answer(302, b"", "Location: http://x/echo", reason="Found")
 
 
+@behaviour(r"to(?P<code>3\d\d)")
+def redirect_to(x, code):
+    location = x.head.split(b" ")[1].decode("latin-1").partition("?")[2]
+    x.answer(code, b"moved", f"Location: {location}", "X-Copied: yes", reason="X")
+
+
+@behaviour("flakyredirect")
+def flaky_redirect(x):
+    if x.origin.count(x.path) % 2:
+        x.answer(503, b"", reason="X")
+    else:
+        x.answer(302, b"", "Location: http://x/echo", reason="Found")
+
+
 @behaviour("retryafter")
 def ratelimited(x):
     x.answer(503, b"", "x-envoy-ratelimited: true", reason="X")

@@ -31,6 +31,7 @@ names! {
     X_ENVOY_MAX_RETRIES = "x-envoy-max-retries";
     X_ENVOY_ORIGINAL_HOST = "x-envoy-original-host";
     X_ENVOY_ORIGINAL_PATH = "x-envoy-original-path";
+    X_ENVOY_ORIGINAL_URL = "x-envoy-original-url";
     X_ENVOY_OVERLOADED = "x-envoy-overloaded";
     X_ENVOY_RATELIMITED = "x-envoy-ratelimited";
     X_ENVOY_RETRIABLE_HEADER_NAMES = "x-envoy-retriable-header-names";

@@ -160,8 +160,7 @@ fn put(headers: &mut Headers, name: &HeaderName, value: HeaderValue, action: App
 }
 
 /// Headers that tell the router what to do and end here.
-const CONSUMED: [HeaderName; 14] = [
-    names::X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
+const CONSUMED: [HeaderName; 13] = [
     names::X_ENVOY_FORCE_TRACE,
     names::X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT,
     names::X_ENVOY_IP_TAGS,

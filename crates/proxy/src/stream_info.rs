@@ -142,6 +142,11 @@ impl StreamInfo {
         }
     }
 
+    /// Name of the route taken, empty for none.
+    pub fn route_name(&self) -> &str {
+        self.route.as_ref().map_or("", |route| &route.name)
+    }
+
     /// Status sent, 0 when none was.
     pub fn response_code(&self) -> u16 {
         // The proxy's own answer has no code before it is sent, as Envoy's formatters see it.

@@ -1,4 +1,3 @@
-"""Virtual clusters, mirroring, internal redirects, upgrades, reply rules."""
 from case import case, get, post
 
 LATER = True
@@ -8,8 +7,6 @@ CASES = [
     case("virtual cluster", "main", get("/s200", host="clusters.example")),
     case("virtual cluster not matched", "main", post("/s200", "", host="clusters.example")),
     case("mirrored", "main", get("/mirrored/echo")),
-    case("internal redirect followed", "main", get("/follow/redirect")),
-    case("internal redirect left alone", "main", get("/up/redirect")),
     case("upgrade answered by 200", "main", get("/ws/echo", *WS)),
     case("upgrade answered by 101", "main", get("/ws/switch", *WS), linger=0.5),
     case("reply mapped by status", "replies", get("/zzz?a=b")),

@@ -33,7 +33,8 @@ use nuncio_stats::{
 use tokio::time::Instant;
 
 use crate::{
-    access_log::Logs, context::WorkerContext, route::RouteIndex, router::charge::RouteStats, stream_info::ConnectionInfo,
+    access_log::Logs, context::WorkerContext, route::RouteIndex, router::charge::RouteStats,
+    stream_info::ConnectionInfo,
 };
 
 /// A connection manager of one worker.

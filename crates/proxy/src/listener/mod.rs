@@ -15,7 +15,9 @@ use nuncio_config::model::{
 use nuncio_net::{Listener as Socket, SocketAddress, Stream};
 use nuncio_stats::{
     Group, Shard,
-    templates::{admin_listener_scope, listener_extension_stats, listener_scope, listener_stats, listener_worker_stats},
+    templates::{
+        admin_listener_scope, listener_extension_stats, listener_scope, listener_stats, listener_worker_stats,
+    },
 };
 use tokio::{
     sync::Notify,

@@ -4,6 +4,7 @@
 //! code. The I/O of an attempt is in [`crate::stream`].
 
 pub(crate) mod charge;
+pub(crate) mod internal_redirect;
 pub(crate) mod plan;
 pub(crate) mod read;
 pub(crate) mod redirect;

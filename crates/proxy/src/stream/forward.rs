@@ -9,7 +9,7 @@ use nuncio_stats::templates::router_stats;
 use nuncio_upstream::Cluster;
 use tokio::time::Instant;
 
-use super::{Stream, tries::Tries, upload::Upload, weighted_of};
+use super::{Flow, Stream, tries::Tries, weighted_of};
 use crate::{
     headers,
     phase::phase,
@@ -40,7 +40,7 @@ impl Stream {
         route: &Arc<Route>,
         forward: &Forward,
         down: &mut D,
-    ) -> Result<(), Failure> {
+    ) -> Result<Flow, Failure> {
         phase!("plan");
         let plan = plan::plan(forward, &self.hcm.settings, self.record.request(), fastrand::u64(..));
         let cluster = self.find_cluster(&plan, forward)?;
@@ -54,7 +54,7 @@ impl Stream {
         self.rewrite_request(host, route, forward, weighted, &plan);
         let keeps = retry.as_ref().is_some_and(RetryState::is_enabled) || forward.internal_redirect.is_some();
         let limit = route.request_buffer_limit.unwrap_or(u64::MAX).min(self.hcm.buffer_limit as u64);
-        let mut tries = Tries::new(retry, Upload::new(self.request_body, keeps.then_some(limit)));
+        let mut tries = Tries::new(retry, self.take_upload(keeps.then_some(limit)));
         let duration = plan.timeouts.per_try_duration.or(cluster.settings().common.max_stream_duration);
         let duration = duration.filter(|limit| !limit.is_zero());
         let job = Job { cluster: &cluster, host, forward, timeouts: plan.timeouts, duration };

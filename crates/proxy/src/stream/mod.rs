@@ -18,6 +18,7 @@
 
 mod deadlines;
 mod exchange;
+mod follow;
 mod forward;
 mod local;
 mod pump;
@@ -56,6 +57,16 @@ pub(crate) struct Stream {
     responded: bool,
     /// The drain sequence closes the connection after this response.
     chosen_by_drain: bool,
+    /// Internal redirects so far.
+    journey: Option<Box<follow::Journey>>,
+}
+
+/// How a stream came to its end without a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    Done,
+    /// Another takes its place ([`Stream::replaced`]).
+    Redirected,
 }
 
 /// What the connection should do after a stream.
@@ -89,7 +100,13 @@ pub(crate) async fn serve<D: ServerExchange>(
         stream.answer_expectation(down);
     }
     let mut gone = false;
-    if let Err(failure) = stream.run(down).await {
+    let outcome = loop {
+        match stream.run(down).await {
+            Ok(Flow::Redirected) => stream = stream.replaced(&arrival),
+            other => break other,
+        }
+    };
+    if let Err(failure) = outcome {
         gone = failure == Failure::DownstreamTermination;
         if stream.responded {
             // The cut must not overtake what is already queued: an HTTP/2 connection moves that in
@@ -149,6 +166,7 @@ impl Stream {
             is_grpc: false,
             responded: false,
             chosen_by_drain: false,
+            journey: None,
         };
         if body.is_empty() {
             stream.request_completed(start);
@@ -157,23 +175,25 @@ impl Stream {
     }
 
     /// The phases of a request, in order of time.
-    async fn run<D: ServerExchange>(&mut self, down: &mut D) -> Result<(), Failure> {
+    async fn run<D: ServerExchange>(&mut self, down: &mut D) -> Result<Flow, Failure> {
         phase!("normalize");
         if let Some(location) = self.normalize()? {
             self.redirect_to_normalized(location, down);
-            return Ok(());
+            return Ok(Flow::Done);
         }
-        phase!("client");
-        self.identify_client()?;
+        if self.journey.is_none() {
+            phase!("client");
+            self.identify_client()?;
+        }
         if let Some(service) = self.hcm.context.local_service() {
             let service = Rc::clone(service);
-            return self.answer_locally(&service, down).await;
+            return self.answer_locally(&service, down).await.map(|()| Flow::Done);
         }
         phase!("route match");
         let (host, route) = match self.match_route()? {
             Decision::RequireTls => {
                 self.redirect_to_https(down);
-                return Ok(());
+                return Ok(Flow::Done);
             }
             Decision::Take(host, route) => (host, route),
         };
@@ -182,14 +202,14 @@ impl Stream {
                 phase!("direct response");
                 self.hcm.router_stats.inc(router_stats::RQ_DIRECT_RESPONSE);
                 self.reply_from_route(direct.status, direct.body.clone(), None, down);
-                Ok(())
+                Ok(Flow::Done)
             }
             RouteAction::Redirect(redirect) => {
                 phase!("redirect");
                 self.hcm.router_stats.inc(router_stats::RQ_DIRECT_RESPONSE);
                 let location = redirect::location(redirect, &route.matches, self.record.request());
                 self.reply_from_route(redirect.status, Bytes::new(), Some(location), down);
-                Ok(())
+                Ok(Flow::Done)
             }
             RouteAction::NonForwarding => Err(Failure::NoRoute),
             RouteAction::Forward(forward) => self.forward(&host, &route, forward, down).await,
@@ -261,15 +281,18 @@ impl Stream {
         Ok(())
     }
 
-    fn match_route(&mut self) -> Result<Decision, Failure> {
-        let hcm = Rc::clone(&self.hcm);
-        let request = self.record.request();
-        let context = MatchContext {
+    fn match_context(&self, request: &RequestHead) -> MatchContext {
+        MatchContext {
             is_https: request.headers.get(&names::X_FORWARDED_PROTO).is_some_and(|v| v == "https"),
             is_internal: self.record.info.internal,
             random: fastrand::u64(..),
-        };
-        let found = hcm.routes.find(request, context);
+        }
+    }
+
+    fn match_route(&mut self) -> Result<Decision, Failure> {
+        let hcm = Rc::clone(&self.hcm);
+        let request = self.record.request();
+        let found = hcm.routes.find(request, self.match_context(request));
         if request.upgrade.is_some() {
             return Err(self.refuse_upgrade(&found));
         }

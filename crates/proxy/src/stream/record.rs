@@ -32,6 +32,8 @@ pub(crate) struct Record {
     pub(super) timeout: Option<Duration>,
     /// Index of the weighted cluster that was drawn.
     pub(super) weighted: Option<usize>,
+    /// Another stream goes on with the request (internal redirect): nothing has gone down.
+    pub(super) continues: bool,
     /// More than one try was made.
     pub(super) retried: bool,
     /// `x-envoy-upstream-rq-timeout-alt-response`: upstream timeouts are answered with 204.
@@ -61,6 +63,7 @@ impl Record {
             cluster: None,
             timeout: None,
             weighted: None,
+            continues: false,
             retried: false,
             alt_timeout: false,
             charged: None,
@@ -115,7 +118,7 @@ impl Record {
             self.info.flags.insert(ResponseFlag::DownstreamConnectionTermination);
             self.info.details.get_or_insert("downstream_remote_disconnect".into());
         }
-        if let Some(response) = &self.info.response {
+        if let (Some(response), false) = (&self.info.response, self.continues) {
             charge::downstream(stats, &self.hcm.listener_stats, response.status);
         }
         self.hcm.logs.write(&self.info, &self.hcm.context);

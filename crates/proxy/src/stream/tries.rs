@@ -22,7 +22,7 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::{
-    Stream,
+    Flow, Stream,
     exchange::upstream_failure,
     forward::Job,
     pump::{Broken, Pump},
@@ -98,6 +98,15 @@ pub(super) struct Taken {
     pub(super) ended: bool,
 }
 
+/// What becomes of a response head.
+enum Verdict {
+    /// It is not passed on; another try is due or under way.
+    Wait,
+    Take(Taken),
+    /// It redirects, and the proxy follows.
+    Follow,
+}
+
 impl Tries {
     pub(super) fn new(retry: Option<RetryState>, upload: Upload) -> Self {
         Self { active: SmallVec::new(), upload, retry: retry.map(Box::new), due: None, started: false }
@@ -162,9 +171,10 @@ impl Stream {
         job: &Job<'_>,
         tries: &mut Tries,
         down: &mut D,
-    ) -> Result<(), Failure> {
+    ) -> Result<Flow, Failure> {
         let taken = match self.take_response(job, tries, down).await {
-            Ok(taken) => taken,
+            Ok(Some(taken)) => taken,
+            Ok(None) => return Ok(Flow::Redirected),
             Err(failure) => {
                 self.record.info.bytes_received = tries.upload.bytes;
                 self.charge_losers(&failure, tries.active.len());
@@ -174,23 +184,24 @@ impl Stream {
                 return Err(failure);
             }
         };
-        self.exchange(job, tries, taken, down).await
+        self.exchange(job, tries, taken, down).await.map(|()| Flow::Done)
     }
 
+    /// The head that is passed on; `None` when the proxy follows a redirect.
     async fn take_response<D: ServerExchange>(
         &mut self,
         job: &Job<'_>,
         tries: &mut Tries,
         down: &mut D,
-    ) -> Result<Taken, Failure> {
+    ) -> Result<Option<Taken>, Failure> {
         self.start_try(job, tries)?;
         loop {
             match poll_fn(|cx| self.poll_tries(cx, job, tries, down)).await {
-                Event::Head(at, head, ended) => {
-                    if let Some(taken) = self.judge_response(at, head, ended, job, tries) {
-                        return Ok(taken);
-                    }
-                }
+                Event::Head(at, head, ended) => match self.judge_response(at, head, ended, job, tries) {
+                    Verdict::Wait => {}
+                    Verdict::Take(taken) => return Ok(Some(taken)),
+                    Verdict::Follow => return Ok(None),
+                },
                 Event::Failed(at, failure) => self.judge_failure(at, failure, job, tries)?,
                 Event::Late(at) => self.judge_late(at, job, tries)?,
                 Event::RetryDue => self.retry(job, tries)?,
@@ -453,8 +464,8 @@ impl Stream {
         ended: bool,
         job: &Job<'_>,
         tries: &mut Tries,
-    ) -> Option<Taken> {
-        let superseded = tries.active.get(at)?.superseded;
+    ) -> Verdict {
+        let superseded = tries.active.get(at).is_some_and(|one| one.superseded);
         let mut could_not_retry = false;
         if let Some(retry) = &mut tries.retry {
             let would = retry.would_retry_response(&head);
@@ -469,8 +480,8 @@ impl Stream {
                         if let Some(charged) = &self.record.charged {
                             charged.retried_response(head.status);
                         }
-                        self.drop_try(at, ended, job, tries);
-                        return None;
+                        self.drop_try(at, ended, job, tries, Some(Host::count_error));
+                        return Verdict::Wait;
                     }
                     refused => {
                         self.flag_refusal(&refused);
@@ -479,17 +490,21 @@ impl Stream {
                 }
             }
         }
+        if self.follow(&head, job, tries) {
+            self.drop_try(at, ended, job, tries, None);
+            return Verdict::Follow;
+        }
         if could_not_retry && (tries.active.len() > 1 || tries.due.is_some()) {
             // Another may do better.
-            self.drop_try(at, ended, job, tries);
-            return None;
+            self.drop_try(at, ended, job, tries, Some(Host::count_error));
+            return Verdict::Wait;
         }
         tries.settle();
         tries.active.swap(0, at);
         for other in tries.active.drain(1..) {
             self.note_end(&other, None, job);
         }
-        Some(Taken { head, ended })
+        Verdict::Take(Taken { head, ended })
     }
 
     /// A try ended without a response: try again, wait for another, or give up.
@@ -568,10 +583,12 @@ impl Stream {
     }
 
     /// Ends a try whose response is not wanted; its connection is kept when the exchange is over.
-    fn drop_try(&mut self, at: usize, ended: bool, job: &Job<'_>, tries: &mut Tries) {
+    fn drop_try(&mut self, at: usize, ended: bool, job: &Job<'_>, tries: &mut Tries, count: Option<fn(&Host)>) {
         let one = tries.active.remove(at);
         self.note_end(&one, None, job);
-        one.host.count_error();
+        if let Some(count) = count {
+            count(&one.host);
+        }
         let is_over = ended && one.pump.done;
         let Some(mut stream) = one.into_stream() else { return };
         if is_over {

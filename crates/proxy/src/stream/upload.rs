@@ -12,7 +12,7 @@ use nuncio_api::{Frame, message::BodyLength};
 use nuncio_http::{Exchange, StreamError};
 
 /// The body of one request, whatever becomes of its tries.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Upload {
     /// Frames pulled so far; `None` when they are not kept (any more).
     kept: Option<Vec<Frame>>,
@@ -41,7 +41,15 @@ impl Upload {
 
     /// No frame will be asked for: the head ended the message.
     pub(super) fn is_bodiless(&self) -> bool {
-        self.ended && self.bytes == 0 && self.kept.as_ref().is_none_or(Vec::is_empty)
+        self.ended && self.kept.as_ref().is_none_or(Vec::is_empty)
+    }
+
+    /// The same body for a request that begins anew, or none; the bytes that went before count on.
+    pub(super) fn again(self, dropped: bool) -> Self {
+        if dropped {
+            return Self { kept: Some(Vec::new()), kept_bytes: 0, ..self };
+        }
+        Self { bytes: self.bytes + self.kept_bytes, ..self }
     }
 
     /// No other try will be made.

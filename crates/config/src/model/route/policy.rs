@@ -272,7 +272,7 @@ pub enum RedirectPredicate {
     AllowListedRoutes(Vec<String>),
     /// `previous_routes`: not to a route this request has been through.
     PreviousRoutes,
-    /// `safe_cross_scheme`: never from a TLS request to plain text.
+    /// `safe_cross_scheme`: never from a plain-text request to a TLS URL.
     SafeCrossScheme,
 }
 
