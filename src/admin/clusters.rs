@@ -2,11 +2,9 @@
 
 use std::{fmt::Write as _, rc::Rc};
 
-use nuncio_config::model::{
-    Cluster,
-    cluster::{Breakers, EndpointHealth},
-};
-use nuncio_upstream::{HostEntry, HostSet, HostStat};
+use nuncio_api::RuntimeSnapshot;
+use nuncio_config::model::{Cluster, cluster::EndpointHealth};
+use nuncio_upstream::{Breaker, HostEntry, HostSet, HostStat, RoutingPriority, breaker_key};
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
@@ -23,9 +21,10 @@ pub(super) fn clusters(server: &Rc<Server>, request: &AdminRequest) -> Reply {
         Err(_) => return Reply::bad_request("Invalid re2 regex"),
     };
     let all = server.upstreams.clusters();
+    let runtime = server.runtime.snapshot();
     let shown = all.iter().filter(|(settings, _)| pattern.is_match(&settings.name));
     if request.param("format") == Some("json") {
-        let statuses: Vec<Value> = shown.map(|(settings, hosts)| status(settings, hosts)).collect();
+        let statuses: Vec<Value> = shown.map(|(settings, hosts)| status(settings, hosts, &runtime)).collect();
         let mut body = Map::new();
         if !statuses.is_empty() {
             body.insert("cluster_statuses".to_owned(), statuses.into());
@@ -35,17 +34,22 @@ pub(super) fn clusters(server: &Rc<Server>, request: &AdminRequest) -> Reply {
     let mut text = String::new();
     for (settings, hosts) in shown {
         // Writing into a String cannot fail.
-        let _ = write_cluster(&mut text, settings, hosts);
+        let _ = write_cluster(&mut text, settings, hosts, &runtime);
     }
     Reply::text(text)
 }
 
-fn write_cluster(text: &mut String, settings: &Cluster, hosts: &HostSet) -> std::fmt::Result {
+fn write_cluster(
+    text: &mut String,
+    settings: &Cluster,
+    hosts: &HostSet,
+    runtime: &RuntimeSnapshot,
+) -> std::fmt::Result {
     let name = &settings.name;
     writeln!(text, "{name}::observability_name::{}", settings.stat_name)?;
-    for (priority, breakers) in [("default", &settings.breakers_default), ("high", &settings.breakers_high)] {
-        for (limit, value) in limits(breakers) {
-            writeln!(text, "{name}::{priority}_priority::{limit}::{value}")?;
+    for priority in [RoutingPriority::Default, RoutingPriority::High] {
+        for (limit, value) in limits(settings, priority, runtime) {
+            writeln!(text, "{name}::{}_priority::{limit}::{value}", priority.as_str())?;
         }
     }
     writeln!(text, "{name}::added_via_api::{}", settings.added_via_api)?;
@@ -73,13 +77,12 @@ fn write_cluster(text: &mut String, settings: &Cluster, hosts: &HostSet) -> std:
     Ok(())
 }
 
-fn limits(breakers: &Breakers) -> [(&'static str, u64); 4] {
-    [
-        ("max_connections", breakers.max_connections),
-        ("max_pending_requests", breakers.max_pending_requests),
-        ("max_requests", breakers.max_requests),
-        ("max_retries", breakers.max_retries),
-    ]
+/// The limits as they are at the moment: the runtime may override them.
+fn limits(settings: &Cluster, priority: RoutingPriority, runtime: &RuntimeSnapshot) -> [(&'static str, u64); 4] {
+    [Breaker::Connections, Breaker::Pending, Breaker::Requests, Breaker::Retries].map(|breaker| {
+        let configured = breaker.limit(priority.limits(settings));
+        (breaker.as_str(), runtime.u64(&breaker_key(&settings.name, priority, breaker), configured))
+    })
 }
 
 fn health_flags(host: &HostEntry) -> &'static str {
@@ -91,7 +94,7 @@ fn health_flags(host: &HostEntry) -> &'static str {
 }
 
 /// `envoy.admin.v3.ClusterStatus`
-fn status(settings: &Cluster, hosts: &HostSet) -> Value {
+fn status(settings: &Cluster, hosts: &HostSet, runtime: &RuntimeSnapshot) -> Value {
     let mut status = Map::new();
     status.insert("name".to_owned(), settings.name.to_string().into());
     if settings.added_via_api {
@@ -101,18 +104,20 @@ fn status(settings: &Cluster, hosts: &HostSet) -> Value {
     if !hosts.is_empty() {
         status.insert("host_statuses".to_owned(), hosts.into());
     }
-    let thresholds = [thresholds(None, &settings.breakers_default), thresholds(Some("HIGH"), &settings.breakers_high)];
+    let thresholds = [RoutingPriority::Default, RoutingPriority::High]
+        .map(|priority| thresholds(priority, limits(settings, priority, runtime)));
     status.insert("circuit_breakers".to_owned(), json!({ "thresholds": thresholds }));
     status.insert("observability_name".to_owned(), settings.stat_name.clone().into());
     status.into()
 }
 
-fn thresholds(priority: Option<&str>, breakers: &Breakers) -> Value {
+fn thresholds(priority: RoutingPriority, limits: [(&str, u64); 4]) -> Value {
     let mut object = Map::new();
-    if let Some(priority) = priority {
-        object.insert("priority".to_owned(), priority.into());
+    // The default is not said.
+    if priority == RoutingPriority::High {
+        object.insert("priority".to_owned(), "HIGH".into());
     }
-    for (name, value) in limits(breakers) {
+    for (name, value) in limits {
         object.insert(name.to_owned(), value.into());
     }
     object.into()

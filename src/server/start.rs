@@ -11,7 +11,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use nuncio_api::Drain;
+use nuncio_api::{Drain, Runtime};
 use nuncio_config::model::{Bootstrap, HttpConnectionManager, Listener, listener::TerminalFilter};
 use nuncio_net::{BoundSocket, SocketAddress};
 use nuncio_proxy::{GlobalLimits, LogSinks};
@@ -56,7 +56,7 @@ pub(super) fn build(options: Options, bootstrap: Bootstrap, log: Arc<Log>) -> Re
     let _ = store.group(&router_stats::TEMPLATE, http_scope("async-client"));
     let stats = ServerStats::new(&store, workers, bound.len(), &bootstrap);
     let runtime = RuntimeLoader::new(&bootstrap, &store);
-    let upstreams = Upstreams::new(&bootstrap, &store);
+    let upstreams = Upstreams::new(&bootstrap, &store, &Runtime::new(runtime.source()));
     let machine_address = machine_address(options.flags.local_address_ip_version.as_deref() == Some("v6"));
     let seed = Seed {
         store: Arc::clone(&store),

@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, future::Future, rc::Rc, sync::Arc, time::Duration};
 
-use nuncio_api::Timers;
+use nuncio_api::{Runtime, Timers};
 use nuncio_config::model::{
     Bootstrap, Cluster,
     cluster::{Discovery, DnsServers},
@@ -37,8 +37,12 @@ pub(crate) struct UpstreamsSeed {
 
 impl Upstreams {
     /// Registers the clusters; nothing is resolved yet.
-    pub(super) fn new(bootstrap: &Bootstrap, store: &Arc<Store>) -> Self {
-        let source = |settings: &Arc<Cluster>| ClusterSource::new(Arc::clone(settings), Arc::clone(store));
+    pub(super) fn new(bootstrap: &Bootstrap, store: &Arc<Store>, runtime: &Runtime) -> Self {
+        let source = |settings: &Arc<Cluster>| {
+            let source = ClusterSource::new(Arc::clone(settings), Arc::clone(store));
+            source.follow_runtime(runtime.clone());
+            source
+        };
         let sources = bootstrap.clusters.iter().map(source).collect();
         Self { sources, zone: bootstrap.node.locality.zone.as_str().into() }
     }
@@ -95,8 +99,10 @@ impl Upstreams {
 
 impl UpstreamsSeed {
     /// One worker's view.
-    pub(super) fn for_worker(&self, worker: WorkerId, timers: &Timers) -> Rc<ClusterManager> {
-        let manager = ClusterManager::new(worker, Arc::clone(&self.store), timers.clone()).with_local_zone(&self.zone);
+    pub(super) fn for_worker(&self, worker: WorkerId, timers: &Timers, runtime: Runtime) -> Rc<ClusterManager> {
+        let manager = ClusterManager::new(worker, Arc::clone(&self.store), timers.clone())
+            .with_local_zone(&self.zone)
+            .with_runtime(runtime);
         for (settings, hosts) in self.clusters.iter() {
             manager.add_or_update(Arc::clone(settings), Arc::clone(hosts));
         }

@@ -168,7 +168,8 @@ async fn run_worker(
     let timers = Timers::new();
     tokio::task::spawn_local(timers.clone().run());
     // Worker numbers of stats start at 1: 0 is the main thread.
-    let clusters = seed.upstreams.for_worker(index + 1, &timers);
+    let runtime = Runtime::new(&seed.runtime);
+    let clusters = seed.upstreams.for_worker(index + 1, &timers, runtime.clone());
     let context = WorkerContext::new(
         index + 1,
         seed.store,
@@ -178,7 +179,7 @@ async fn run_worker(
         seed.logs,
         seed.limits,
         seed.node,
-        Runtime::new(&seed.runtime),
+        runtime,
         seed.machine_address,
     );
     tokio::task::spawn_local(Rc::clone(&context).run_housekeeping());

@@ -244,6 +244,18 @@ impl Runtime {
         Self::new(&RuntimeSource::new(layers))
     }
 
+    /// Whether there is any value: without one every question answers its default.
+    #[must_use]
+    pub fn has_values(&self) -> bool {
+        self.ask(|now| now.key_count() > 0)
+    }
+
+    /// Whether there is a value under `key`, in whatever reading.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.ask(|now| now.value(key).is_some())
+    }
+
     /// See [`RuntimeSnapshot::feature_enabled`].
     #[must_use]
     pub fn feature_enabled(&self, key: &str, numerator: u32, denominator: u32, random: u64) -> bool {

@@ -60,9 +60,12 @@ async fn serve(seed: Seed, mut commands: UnboundedReceiver<Command>) {
     tokio::task::spawn_local(timers.clone().run());
     let source = |settings: &Arc<_>| ClusterSource::new(Arc::clone(settings), Arc::clone(&seed.store));
     let sources: Vec<_> = seed.bootstrap.clusters.iter().map(source).collect();
+    let runtime = Runtime::fixed(runtime_layers(&seed.bootstrap));
     let clusters = ClusterManager::new(WORKER, Arc::clone(&seed.store), timers.clone());
-    let clusters = Rc::new(clusters.with_local_zone(&seed.bootstrap.node.locality.zone));
+    let clusters = clusters.with_local_zone(&seed.bootstrap.node.locality.zone).with_runtime(runtime.clone());
+    let clusters = Rc::new(clusters);
     for source in &sources {
+        source.follow_runtime(runtime.clone());
         clusters.add_or_update(Arc::clone(source.settings()), source.hosts());
         discover(source, &clusters);
     }
@@ -79,7 +82,7 @@ async fn serve(seed: Seed, mut commands: UnboundedReceiver<Command>) {
         seed.logs,
         Arc::new(limits),
         Arc::new(seed.bootstrap.node.clone()),
-        Runtime::fixed(runtime_layers(&seed.bootstrap)),
+        runtime,
         None,
     );
     let listen = |(settings, socket): (Arc<Listener>, BoundSocket)| {

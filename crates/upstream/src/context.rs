@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use nuncio_api::Timers;
+use nuncio_api::{Runtime, Timers};
 use nuncio_config::model::{
     cluster::{Breakers, Cluster as Settings},
     hcm::HeaderKeyFormat,
@@ -31,6 +31,7 @@ use nuncio_stats::{
 use rustc_hash::FxHashMap;
 
 use crate::{
+    limits::LiveLimits,
     pool::{PoolProtocol, Sweeper},
     shared::{Breaker, ClusterShared, RoutingPriority},
     tracked::TrackedStats,
@@ -54,6 +55,7 @@ pub(crate) struct Context {
     http2_stats: OnceCell<Shard>,
     connect: OnceCell<ConnectOptions>,
     local_zone: Rc<str>,
+    live: LiveLimits,
     zones: RefCell<FxHashMap<Box<str>, Rc<Shard>>>,
 }
 
@@ -81,6 +83,7 @@ pub(crate) struct Environment {
     pub(crate) sweeper: Rc<Sweeper>,
     /// Zone of this process; empty when it has none.
     pub(crate) local_zone: Rc<str>,
+    pub(crate) runtime: Runtime,
 }
 
 impl Context {
@@ -90,7 +93,7 @@ impl Context {
         environment: &Environment,
         rng: fastrand::Rng,
     ) -> Rc<Self> {
-        let Environment { worker, store, timers, sweeper, local_zone } = environment.clone();
+        let Environment { worker, store, timers, sweeper, local_zone, runtime } = environment.clone();
         Rc::new(Self {
             stats: shared.group().shard(worker),
             tracked: TrackedStats::new(&shared, &settings, environment),
@@ -108,6 +111,7 @@ impl Context {
             http2_stats: OnceCell::new(),
             connect: OnceCell::new(),
             local_zone,
+            live: LiveLimits::new(runtime),
             zones: RefCell::default(),
         })
     }
@@ -118,7 +122,12 @@ impl Context {
 
     /// Whether one more of `breaker` may be taken, looking at all workers.
     pub(crate) fn admits(&self, priority: RoutingPriority, breaker: Breaker) -> bool {
-        self.shared.in_use(priority, breaker) < breaker.limit(self.limits(priority))
+        self.shared.in_use(priority, breaker) < self.limit(priority, breaker)
+    }
+
+    /// How much of `breaker` may be in use at the moment.
+    pub(crate) fn limit(&self, priority: RoutingPriority, breaker: Breaker) -> u64 {
+        self.live.of(&self.settings, priority, breaker)
     }
 
     /// The same for requests, which come too often to read every worker's line each time: of the
@@ -129,7 +138,7 @@ impl Context {
             allowance.set(left);
             return true;
         }
-        let limit = self.limits(priority).max_requests;
+        let limit = self.limit(priority, Breaker::Requests);
         let room = limit.saturating_sub(self.shared.in_use(priority, Breaker::Requests));
         let workers = self.shared.threads().saturating_sub(1).max(1);
         let part = room / u64::try_from(workers).unwrap_or(1);
@@ -214,8 +223,8 @@ impl Context {
 
     /// `max_retries`, or what the budget makes of the requests that are active and in line.
     fn retry_limit(&self, priority: RoutingPriority) -> u64 {
-        let limits = self.limits(priority);
-        let Some(budget) = limits.retry_budget else { return limits.max_retries };
+        let budget = self.live.retry_budget(&self.settings, priority);
+        let Some((percent, least)) = budget else { return self.limit(priority, Breaker::Retries) };
         let in_use = |breaker| self.shared.in_use(priority, breaker);
         let active = in_use(Breaker::Requests) + in_use(Breaker::Pending);
         #[expect(
@@ -224,8 +233,8 @@ impl Context {
             clippy::cast_precision_loss,
             reason = "a part of a number of requests, cut as Envoy does"
         )]
-        let part = (budget.percent / 100.0 * active as f64) as u64;
-        part.max(budget.min_concurrency)
+        let part = (percent / 100.0 * active as f64) as u64;
+        part.max(least)
     }
 
     pub(crate) fn retry_permit(self: &Rc<Self>, priority: RoutingPriority) -> Option<RetryPermit> {

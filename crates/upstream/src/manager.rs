@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use nuncio_api::Timers;
+use nuncio_api::{Runtime, Timers};
 use nuncio_config::model::cluster::Cluster as Settings;
 use nuncio_stats::{Store, WorkerId};
 use rustc_hash::FxHashMap;
@@ -41,7 +41,7 @@ impl ClusterManager {
     pub fn seeded(worker: WorkerId, store: Arc<Store>, timers: Timers, seed: u64) -> Self {
         let sweeper = Sweeper::new(timers.clone());
         Self {
-            environment: Environment { worker, store, timers, sweeper, local_zone: "".into() },
+            environment: Environment { worker, store, timers, sweeper, local_zone: "".into(), runtime: Runtime::default() },
             clusters: RefCell::default(),
             rng: RefCell::new(fastrand::Rng::with_seed(seed)),
         }
@@ -52,6 +52,13 @@ impl ClusterManager {
     #[must_use]
     pub fn with_local_zone(mut self, zone: &str) -> Self {
         self.environment.local_zone = zone.into();
+        self
+    }
+
+    /// The runtime that may override limits of circuit breakers.
+    #[must_use]
+    pub fn with_runtime(mut self, runtime: Runtime) -> Self {
+        self.environment.runtime = runtime;
         self
     }
 

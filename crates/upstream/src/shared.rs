@@ -22,7 +22,7 @@ use nuncio_stats::{
     },
 };
 
-use crate::tracked::TrackedGroups;
+use crate::{limits::LiveLimits, tracked::TrackedGroups};
 
 /// `RoutingPriority`: which set of circuit breakers a request falls under.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -77,7 +77,20 @@ pub enum Breaker {
 }
 
 impl Breaker {
-    fn index(self) -> usize {
+    pub(crate) const ALL: [Self; 5] = [Self::Connections, Self::Pending, Self::Requests, Self::Retries, Self::Pools];
+
+    /// As the configuration spells the limit.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connections => "max_connections",
+            Self::Pending => "max_pending_requests",
+            Self::Requests => "max_requests",
+            Self::Retries => "max_retries",
+            Self::Pools => "max_connection_pools",
+        }
+    }
+
+    pub(crate) fn index(self) -> usize {
         match self {
             Self::Connections => 0,
             Self::Pending => 1,
@@ -195,21 +208,20 @@ impl ClusterShared {
 
     /// Writes the `circuit_breakers.*` gauges; the main thread calls it before stats are read.
     /// The data plane never touches them.
-    pub fn publish_breakers(&self, settings: &Settings, main: &Shard) {
+    pub(crate) fn publish_breakers(&self, settings: &Settings, live: &LiveLimits, main: &Shard) {
         if self.usage.get().is_none() && self.remaining.iter().all(Option::is_none) {
             return;
         }
         for priority in RoutingPriority::BOTH {
-            let limits = priority.limits(settings);
             for (breaker, open, left) in gauges(priority) {
-                let (used, limit) = (self.in_use(priority, breaker), breaker.limit(limits));
+                let (used, limit) = (self.in_use(priority, breaker), live.of(settings, priority, breaker));
                 // Envoy looks when something is taken: a limit of zero alone opens nothing.
                 let is_open = u64::from(used > 0 && used >= limit);
                 if self.group.gauge(open) != is_open {
                     main.gauge_set(open, is_open);
                 }
                 if let Some(Some(group)) = self.remaining.get(priority.index()) {
-                    let has_budget = breaker == Breaker::Retries && limits.retry_budget.is_some();
+                    let has_budget = breaker == Breaker::Retries && live.retry_budget(settings, priority).is_some();
                     let nothing = has_budget && self.retried.get(priority.index()).is_some_and(|r| r.load(Relaxed));
                     group.shard(0).gauge_set(left, if nothing { 0 } else { limit.saturating_sub(used) });
                 }

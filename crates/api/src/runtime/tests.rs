@@ -53,6 +53,8 @@ fn every_reading_falls_back_to_its_default() {
     assert_eq!((negative.u64("k", 9), negative.f64("k", 9.0), negative.bool("k", false)), (9, -3.0, true));
     assert!(!one(RuntimeValue::text("0")).bool("k", true));
     assert_eq!(Runtime::default().u64("k", 9), 9);
+    assert!(!Runtime::default().has_values() && text.has_values());
+    assert!(text.has("k") && !text.has("other") && !text.has(""));
 }
 
 #[test]

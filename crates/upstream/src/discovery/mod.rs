@@ -11,12 +11,13 @@ mod resolve;
 mod tests;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     rc::Rc,
     sync::Arc,
     time::Duration,
 };
 
+use nuncio_api::Runtime;
 use nuncio_config::model::{
     Address,
     bootstrap::Locality,
@@ -31,6 +32,7 @@ pub use resolve::{DnsResolver, Resolution, Resolve, ResolveError, Resolving};
 use crate::{
     happy_eyeballs::attempt_order,
     host_set::{HostDescription, HostEntry, HostSet},
+    limits::LiveLimits,
     shared::ClusterShared,
     status::ClusterStatus,
 };
@@ -41,6 +43,7 @@ pub struct ClusterSource {
     store: Arc<Store>,
     shared: Arc<ClusterShared>,
     stats: Shard,
+    limits: OnceCell<LiveLimits>,
     current: RefCell<Arc<HostSet>>,
     is_initialized: Cell<bool>,
     initialized: Notify,
@@ -63,6 +66,7 @@ impl ClusterSource {
             store,
             shared,
             stats,
+            limits: OnceCell::new(),
             current: RefCell::new(hosts),
             is_initialized: Cell::new(is_static),
             initialized: Notify::new(),
@@ -100,9 +104,15 @@ impl ClusterSource {
         ClusterStatus::new(&self.settings, &self.hosts())
     }
 
+    /// The runtime that may override limits; to be said before the gauges are written.
+    pub fn follow_runtime(&self, runtime: Runtime) {
+        let _ = self.limits.set(LiveLimits::new(runtime));
+    }
+
     /// Writes the `circuit_breakers.*` gauges; call it before stats are flushed or shown.
     pub fn publish_breakers(&self) {
-        self.shared.publish_breakers(&self.settings, &self.stats);
+        let limits = self.limits.get_or_init(LiveLimits::default);
+        self.shared.publish_breakers(&self.settings, limits, &self.stats);
     }
 
     /// A resolver as the cluster's settings want it; clusters with the same `dns.resolver` can share

@@ -116,7 +116,7 @@ impl Pool {
     /// the same host and priority makes place, as in Envoy.
     pub(crate) fn is_admitted(&self, host: &Rc<Host>) -> bool {
         let context = &host.state.context;
-        let limit = context.limits(self.key.priority).max_connection_pools;
+        let limit = context.limit(self.key.priority, Breaker::Pools);
         if limit == u64::MAX || !self.is_unused(host) || context.admits(self.key.priority, Breaker::Pools) {
             return true;
         }
