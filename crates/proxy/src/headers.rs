@@ -177,14 +177,14 @@ const CONSUMED: [HeaderName; 13] = [
 ];
 
 /// What the router removes and adds before the levels: its own control headers go, the expected
-/// timeout comes.
-pub(crate) fn prepare_upstream_request(info: &mut StreamInfo, plan: &Plan, suppress: bool) {
+/// timeout comes, less what is used of it.
+pub(crate) fn prepare_upstream_request(info: &mut StreamInfo, plan: &Plan, used: Duration, suppress: bool) {
     let Some(request) = &mut info.request else { return };
     request.headers.retain(|name, _| !(name.as_str().starts_with("x-envoy-") && CONSUMED.contains(name)));
     if let Some(timeout) = plan.duration.grpc_timeout {
         request.headers.set(names::GRPC_TIMEOUT, grpc_timeout_value(timeout));
     }
-    plan.timeouts.tell(Duration::ZERO, suppress, &mut request.headers);
+    plan.timeouts.tell(used, suppress, &mut request.headers);
 }
 
 /// Rewrites host (unless it waits for the host pick) and path.

@@ -32,7 +32,9 @@ mod writer;
 
 pub use client::ClientConn;
 pub use fuzz::{fuzz_request_bytes, fuzz_response_bytes};
-pub use options::{ClientOptions, Counters, HeaderKeyFormat, IgnoredUpgrades, PreserveCase, ServerOptions, UnderscoresAction};
+pub use options::{
+    ClientOptions, Counters, HeaderKeyFormat, IgnoredUpgrades, PreserveCase, ServerOptions, UnderscoresAction,
+};
 pub use request::{ParsedRequest, parse_request};
 pub use response::{Asked, ParsedResponse, ResponseBody, parse_response};
 pub use server::{Next, ServerConn};

@@ -15,12 +15,13 @@ use std::{
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use nuncio_api::{Headers, RequestHead, ResponseHead, Runtime, names};
-use nuncio_config::model::route::{HostPredicate, ResetHeaderFormat, RetryOn, RetryPolicy};
+use nuncio_config::model::route::{HostPredicate, ResetHeaderFormat, RetryOn, RetryPolicy, RetryPriority};
 use nuncio_stats::{
     Counter,
     templates::{cluster_stats as c, vcluster_stats as v},
 };
-use nuncio_upstream::{Cluster, Host, RetryPermit};
+use nuncio_upstream::{Cluster, Host, PreviousPriorities, RetryPermit};
+use serde_json::{Map, Value};
 
 use super::charge::Charged;
 use crate::{reply::Failure, route::conditions};
@@ -45,8 +46,10 @@ pub(crate) struct RetryState {
     max_interval: Duration,
     /// Held from the decision to retry until the outcome of that try is known.
     permit: Option<RetryPermit>,
-    /// Hosts tried so far, when a host predicate or the priority asks.
+    /// Hosts tried so far, when a host predicate asks.
     tried: Vec<Rc<Host>>,
+    /// Priorities tried so far, when `retry_priority` asks.
+    priorities: Option<PreviousPriorities>,
 }
 
 /// What became of the wish to retry.
@@ -92,6 +95,9 @@ impl RetryState {
             max_interval,
             permit: None,
             tried: Vec::new(),
+            priorities: policy.and_then(|policy| policy.priority).map(|asked| match asked {
+                RetryPriority::PreviousPriorities { update_frequency } => PreviousPriorities::new(update_frequency),
+            }),
             policy: policy.cloned(),
         })
     }
@@ -214,8 +220,10 @@ impl RetryState {
 
     /// Remembers a host that was picked, for the predicates.
     pub(crate) fn note_host(&mut self, host: &Rc<Host>) {
-        let asks = |policy: &Arc<RetryPolicy>| !policy.host_predicates.is_empty() || policy.priority.is_some();
-        if self.policy.as_ref().is_some_and(asks) {
+        if let Some(priorities) = &self.priorities {
+            priorities.attempted(host);
+        }
+        if self.policy.as_ref().is_some_and(|policy| policy.host_predicates.contains(&HostPredicate::PreviousHosts)) {
             self.tried.push(Rc::clone(host));
         }
     }
@@ -227,13 +235,18 @@ impl RetryState {
             .map_or(0, |policy| if policy.host_predicates.is_empty() { 0 } else { policy.host_attempts })
     }
 
+    /// Where tries went, for `retry_priority`.
+    pub(crate) fn previous_priorities(&self) -> Option<&PreviousPriorities> {
+        self.priorities.as_ref()
+    }
+
     /// Whether a predicate does not want `host` for the next try.
     pub(crate) fn rejects(&self, host: &Host) -> bool {
         let predicates = self.policy.as_ref().map_or(&[][..], |policy| &policy.host_predicates);
         predicates.iter().any(|predicate| match predicate {
             HostPredicate::PreviousHosts => self.tried.iter().any(|tried| std::ptr::eq(&**tried, host)),
             HostPredicate::OmitCanary => host.is_canary(),
-            HostPredicate::OmitMetadata(_) => false,
+            HostPredicate::OmitMetadata(wanted) => has_all(&host.metadata(), wanted),
         })
     }
 }
@@ -269,6 +282,16 @@ impl RetryScope<'_> {
             charged.count(counter);
         }
     }
+}
+
+/// Whether the `envoy.lb` metadata of a host holds all that is wanted; a list holds each of its elements.
+fn has_all(metadata: &Map<String, Value>, wanted: &Map<String, Value>) -> bool {
+    let Some(Value::Object(labels)) = metadata.get("envoy.lb") else { return false };
+    !wanted.is_empty()
+        && wanted.iter().all(|(key, value)| match labels.get(key) {
+            Some(Value::Array(any)) => any.contains(value) || labels.get(key) == Some(value),
+            found => found == Some(value),
+        })
 }
 
 /// A random part of `whole`, in milliseconds.

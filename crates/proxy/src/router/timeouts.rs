@@ -8,8 +8,11 @@
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use nuncio_api::{Headers, RequestHead, names};
+use nuncio_api::{Headers, RequestHead, Runtime, names};
 use nuncio_config::model::{HttpConnectionManager, hcm::Router, route::Forward};
+use tokio::time::Instant;
+
+const COUNTS_TIME_USED: &str = "nuncio.expected_timeout_counts_time_used";
 
 /// The limits of a request and of its tries. No limit is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,6 +88,13 @@ impl Timeouts {
             Some(global) => Some(own.min(global - used)),
             None => Some(own),
         }
+    }
+
+    /// The part of the time that is gone when the request first goes up, as far as it is told.
+    /// Envoy tells the whole; `nuncio.expected_timeout_counts_time_used` in the runtime subtracts
+    /// what has passed since the request came.
+    pub(crate) fn used_before(runtime: &Runtime, start: Instant) -> Duration {
+        if runtime.bool(COUNTS_TIME_USED, false) { start.elapsed() } else { Duration::ZERO }
     }
 
     /// Tells the upstream.

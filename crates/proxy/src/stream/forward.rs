@@ -101,7 +101,8 @@ impl Stream {
         let table = Arc::clone(self.hcm.routes.table());
         let suppress = self.hcm.settings.router.suppress_envoy_headers;
         let levels = headers::request_levels(&table, host, route, weighted);
-        headers::prepare_upstream_request(&mut self.record.info, plan, suppress);
+        let used = Timeouts::used_before(&self.hcm.context.runtime, self.record.info.start);
+        headers::prepare_upstream_request(&mut self.record.info, plan, used, suppress);
         if let Some(request) = &mut self.record.info.request {
             retry::strip(&mut request.headers);
             if host.include_request_attempt_count {

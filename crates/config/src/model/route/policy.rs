@@ -157,7 +157,7 @@ pub enum ResetHeaderFormat {
 }
 
 /// `retry_host_predicate`: hosts that a retry does not take.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum HostPredicate {
     /// `envoy.retry_host_predicates.previous_hosts`
     PreviousHosts,

@@ -18,12 +18,12 @@ use envoy_types::pb::{
 };
 use rustc_hash::FxHashMap;
 
-use super::{Context, cluster, endpoint, extension, listener, runtime, socket::Names};
+use super::{Context, RETRY_BUDGET_BY_DEFAULT, cluster, endpoint, extension, listener, runtime, socket::Names};
 use crate::{
     model::{
         AccessLog, Address, Bootstrap, Cluster, Listener,
         access_log::{LogFormat, LogSink},
-        bootstrap::{Admin, Node},
+        bootstrap::{Admin, Node, RuntimeValue},
         report::Path,
     },
     schema::wire::{Reader, Wire, WireType, put_bytes, put_tag, put_varint},
@@ -45,6 +45,8 @@ pub(super) fn bootstrap(cx: &mut Context<'_>, path: &Path<'_>, wire: &[u8]) -> O
     cx.resolver = resolver.unwrap_or_default();
     cx.resolver.use_tcp |= message.use_tcp_for_dns_lookups;
     let static_path = path.field("static_resources");
+    let flag = runtime_layers.iter().rev().find_map(|layer| layer.values.get(RETRY_BUDGET_BY_DEFAULT));
+    cx.retry_budget_by_default = flag == Some(&RuntimeValue::Bool(true));
     let clusters = clusters(cx, &static_path, &resources.clusters);
     let listeners = listeners(cx, &static_path, &resources.listeners);
     let local_cluster_name =

@@ -184,10 +184,16 @@ fn circuit_breakers(cx: &mut Context<'_>, path: &Path<'_>, message: pb::CircuitB
         let thresholds = message.thresholds.iter().find(|thresholds| thresholds.priority() == priority);
         let per_host = message.per_host_thresholds.iter().find(|thresholds| thresholds.priority() == priority);
         let per_host = per_host.and_then(|thresholds| thresholds.max_connections);
-        Breakers {
+        let limits_retries =
+            thresholds.is_some_and(|limits| limits.max_retries.is_some() || limits.retry_budget.is_some());
+        let mut breakers = Breakers {
             max_connections_per_host: per_host.map_or(u64::MAX, |limit| limit.value.into()),
             ..thresholds.map(threshold).unwrap_or_default()
+        };
+        if cx.retry_budget_by_default && !limits_retries {
+            breakers.retry_budget = Some(RetryBudget { percent: 20.0, min_concurrency: 3 });
         }
+        breakers
     };
     (of(core::RoutingPriority::Default), of(core::RoutingPriority::High))
 }

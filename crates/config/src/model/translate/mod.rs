@@ -118,9 +118,15 @@ pub(super) struct Context<'o> {
     clusters: Option<FxHashSet<Arc<str>>>,
     /// The resolver of the bootstrap, for clusters that name none.
     resolver: DnsServers,
+    /// [`RETRY_BUDGET_BY_DEFAULT`] is on.
+    retry_budget_by_default: bool,
     /// How many more misspelt names are compared with all others.
     guesses: usize,
 }
+
+/// The runtime key that gives clusters which limit retries in no way a retry budget with Envoy's
+/// defaults (20 % of the active requests, at least 3), in place of 3 retries at a time.
+pub(super) const RETRY_BUDGET_BY_DEFAULT: &str = "nuncio.retry_budget_by_default";
 
 /// A guess compares with every name there is: ten thousand unknown clusters must not each cost
 /// ten thousand comparisons.
@@ -128,7 +134,14 @@ const GUESSES: usize = 20;
 
 impl<'o> Context<'o> {
     fn new(options: &'o Options) -> Self {
-        Self { options, report: Report::default(), clusters: None, resolver: DnsServers::default(), guesses: GUESSES }
+        Self {
+            options,
+            report: Report::default(),
+            clusters: None,
+            resolver: DnsServers::default(),
+            retry_budget_by_default: false,
+            guesses: GUESSES,
+        }
     }
 
     /// Decodes a message; the wire walk before has checked that the bytes are well formed, so that

@@ -86,7 +86,12 @@ impl Context<'_> {
     }
 
     /// `HeaderMutation`s, which apply one after the other.
-    pub(in crate::model::translate) fn header_changes(&mut self, path: &Path<'_>, field: &str, list: Vec<WireMutation>) -> Vec<HeaderChange> {
+    pub(in crate::model::translate) fn header_changes(
+        &mut self,
+        path: &Path<'_>,
+        field: &str,
+        list: Vec<WireMutation>,
+    ) -> Vec<HeaderChange> {
         let mut changes = Vec::with_capacity(list.len());
         for (index, mutation) in list.into_iter().enumerate() {
             let path = path.item(field, index);
