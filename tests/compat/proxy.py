@@ -92,7 +92,7 @@ class Proxy:
         text = open(self.template, encoding="utf-8").read()
         listeners = sorted(set(re.findall(r"\$p_(\w+)", text)))
         self.admin, *ports = free_ports(len(listeners) + 1)
-        self.ports = dict(zip(listeners, ports))
+        self.ports = {**dict(zip(listeners, ports)), "admin": self.admin}
         values = {f"p_{name}": port for name, port in self.ports.items()}
         values.update(self.around.names, **self.values, admin=self.admin, router=ROUTER,
                       access_log=self._access_log())

@@ -131,7 +131,10 @@ impl Listener {
     async fn accept(self: &Rc<Self>, socket: &Socket) {
         loop {
             match socket.accept().await {
-                Ok((stream, peer)) => self.accepted(stream, peer, socket),
+                Ok((stream, peer)) => {
+                    self.stats.record(listener_stats::CONNECTIONS_ACCEPTED_PER_SOCKET_EVENT, 1);
+                    self.accepted(stream, peer, socket);
+                }
                 Err(error) => {
                     // Out of descriptors, most likely: the queue keeps, ask again a little later.
                     tracing::warn!(target: "conn_handler", listener = %self.settings.name, %error, "accept failed");
