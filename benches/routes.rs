@@ -11,7 +11,7 @@ use nuncio_config::model::{
 use nuncio_proxy::route::{MatchContext, RouteIndex};
 
 const COUNTS: [usize; 3] = [10, 1_000, 10_000];
-const CONTEXT: MatchContext = MatchContext { is_https: false, is_internal: false, random: 0 };
+const CONTEXT: MatchContext<'static> = MatchContext::new(0);
 
 fn main() {
     divan::main();

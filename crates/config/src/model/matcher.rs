@@ -1,5 +1,7 @@
 //! String, header and query-parameter matchers.
 
+use std::fmt;
+
 use http::HeaderName;
 use regex::bytes::Regex;
 
@@ -79,6 +81,24 @@ pub enum MatchedHeader {
     Authority,
     /// `:scheme`
     Scheme,
+    /// `:protocol` of an extended CONNECT
+    Protocol,
+    /// A name that no request can have.
+    Nothing,
+}
+
+impl fmt::Display for MatchedHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Name(name) => name.as_str(),
+            Self::Method => ":method",
+            Self::Path => ":path",
+            Self::Authority => ":authority",
+            Self::Scheme => ":scheme",
+            Self::Protocol => ":protocol",
+            Self::Nothing => "a name that no header has",
+        })
+    }
 }
 
 /// How a header's value is judged.

@@ -75,7 +75,7 @@ impl Hcm {
             let _ = store.group(&http_tracing_stats::TEMPLATE, http_scope(prefix).part("tracing"));
         }
         Rc::new(Self {
-            routes: Arc::new(RouteIndex::new(Arc::clone(table))),
+            routes: RouteIndex::shared(table),
             route_stats: RouteStats::new(table, store, context.id),
             logs: Logs::new(&settings.access_log, &context.logs),
             stats: shard(&http_stats::TEMPLATE, http_scope(prefix)),

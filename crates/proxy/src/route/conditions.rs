@@ -1,25 +1,120 @@
-//! The full check of one route against one request: path, fraction, headers, query parameters.
+//! The full check of one route against one request, condition by condition.
 
-use http::HeaderName;
-use nuncio_api::{Headers, RequestHead};
+use nuncio_api::RequestHead;
 use nuncio_config::model::{
-    matcher::{HeaderMatcher, HeaderValueMatch, MatchedHeader, QueryMatcher},
-    route::{PathMatch, Route, RouteMatch},
+    matcher::{HeaderMatcher, QueryMatcher},
+    metadata::MetadataMatcher,
+    route::{CookieMatcher, FilterStateMatcher, PathMatch, RouteMatch, RuntimeFraction, TlsMatch},
 };
 
+use super::{MatchContext, headers, metadata};
 use crate::reply::is_grpc_request;
 
-/// True when every condition of `route` holds. `path` is the request's path without its query.
-pub(crate) fn route_matches(route: &Route, request: &RequestHead, path: &str, random: u64) -> bool {
-    let wanted = &route.matches;
-    path_matches(wanted, path)
-        && (!wanted.grpc || is_grpc_request(&request.headers))
-        && in_fraction(wanted, random)
-        && wanted.headers.iter().all(|matcher| header_matches(matcher, request))
-        && (wanted.query_parameters.is_empty() || query_matches(&wanted.query_parameters, &request.path))
+pub(crate) use super::headers::{header_matches, response_header_matches};
+
+/// One request, as all routes are asked about it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(super) request: &'a RequestHead,
+    /// The path without query, and without `;parameters` when the table says so.
+    pub(super) path: &'a str,
+    /// The path without query.
+    pub(super) whole_path: &'a str,
+    pub(super) context: MatchContext<'a>,
 }
 
-fn path_matches(wanted: &RouteMatch, path: &str) -> bool {
+impl<'a> Asked<'a> {
+    pub(super) fn new(request: &'a RequestHead, ignore_parameters: bool, context: MatchContext<'a>) -> Self {
+        let end = request.path.find(['?', '#']).unwrap_or(request.path.len());
+        let whole_path = request.path.get(..end).unwrap_or(&request.path);
+        let path = match whole_path.find(';').filter(|_| ignore_parameters) {
+            Some(at) => whole_path.get(..at).unwrap_or(whole_path),
+            None => whole_path,
+        };
+        Self { request, path, whole_path, context }
+    }
+
+    /// The first value of a query parameter; nothing is decoded.
+    pub(super) fn query_parameter(&self, name: &str) -> Option<&'a str> {
+        let (_, query) = self.request.path.split_once('?')?;
+        let query = query.split('#').next().unwrap_or(query);
+        query.split('&').find_map(|pair| {
+            let (found, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (found == name).then_some(value)
+        })
+    }
+
+    /// The first cookie of a name, without the quotes around its value.
+    pub(super) fn cookie(&self, name: &str) -> Option<&'a [u8]> {
+        let headers = self.request.headers.get_all(&http::header::COOKIE);
+        headers.flat_map(|header| header.as_bytes().split(|byte| *byte == b';')).find_map(|pair| {
+            let equals = pair.iter().position(|byte| *byte == b'=')?;
+            let found = pair.get(..equals)?;
+            let start = found.iter().position(|byte| *byte != b' ').unwrap_or(equals);
+            let value = pair.get(equals + 1..)?;
+            (found.get(start..)? == name.as_bytes()).then(|| unquoted(value))
+        })
+    }
+}
+
+fn unquoted(value: &[u8]) -> &[u8] {
+    match value {
+        [b'"', inner @ .., b'"'] => inner,
+        _ => value,
+    }
+}
+
+/// The first condition that a request does not meet.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Mismatch<'r> {
+    Path,
+    Grpc,
+    Fraction(&'r RuntimeFraction),
+    Header(&'r HeaderMatcher),
+    Query(&'r QueryMatcher),
+    Cookie(&'r CookieMatcher),
+    Tls(TlsMatch),
+    Metadata(&'r MetadataMatcher),
+    FilterState(&'r FilterStateMatcher),
+}
+
+/// Checks everything that a route asks.
+pub(super) fn check<'r>(wanted: &'r RouteMatch, asked: &Asked<'_>) -> Result<(), Mismatch<'r>> {
+    let unless = |holds: bool, mismatch| if holds { Ok(()) } else { Err(mismatch) };
+    unless(path_matches(wanted, asked), Mismatch::Path)?;
+    if let Some(fraction) = &wanted.runtime_fraction {
+        unless(in_fraction(fraction, &asked.context), Mismatch::Fraction(fraction))?;
+    }
+    unless(!wanted.grpc || is_grpc_request(&asked.request.headers), Mismatch::Grpc)?;
+    first_failing(&wanted.headers, |one| header_matches(one, asked.request), Mismatch::Header)?;
+    first_failing(&wanted.query_parameters, |one| query_matches(one, asked), Mismatch::Query)?;
+    first_failing(&wanted.cookies, |one| cookie_matches(one, asked), Mismatch::Cookie)?;
+    if let Some(tls) = wanted.tls {
+        unless(tls_matches(tls, &asked.context), Mismatch::Tls(tls))?;
+    }
+    let data = asked.context.metadata;
+    first_failing(&wanted.dynamic_metadata, |one| metadata::metadata_matches(data, one), Mismatch::Metadata)?;
+    let state = asked.context.filter_state;
+    first_failing(&wanted.filter_state, |one| metadata::filter_state_matches(state, one), Mismatch::FilterState)
+}
+
+fn first_failing<'r, T>(
+    conditions: &'r [T],
+    holds: impl Fn(&T) -> bool,
+    mismatch: impl Fn(&'r T) -> Mismatch<'r>,
+) -> Result<(), Mismatch<'r>> {
+    conditions.iter().find(|one| !holds(one)).map_or(Ok(()), |one| Err(mismatch(one)))
+}
+
+fn path_matches(wanted: &RouteMatch, asked: &Asked<'_>) -> bool {
+    let path = asked.path;
+    if matches!(wanted.path, PathMatch::Connect) {
+        return is_connect(asked.request);
+    }
+    // Only `connect_matcher` takes what has no path.
+    if asked.request.path.is_empty() {
+        return false;
+    }
     let case = wanted.case_sensitive;
     match &wanted.path {
         PathMatch::Prefix(text) => starts_with(path, text, case),
@@ -27,9 +122,16 @@ fn path_matches(wanted: &RouteMatch, path: &str) -> bool {
         PathMatch::SeparatedPrefix(text) => {
             starts_with(path, text, case) && matches!(path.as_bytes().get(text.len()), None | Some(b'/'))
         }
-        PathMatch::Connect => false,
         PathMatch::Regex(regex) => regex.is_match(path.as_bytes()),
+        PathMatch::Template(template) => template.matches(asked.whole_path),
+        PathMatch::Connect => false,
     }
+}
+
+/// CONNECT to a host, or to a UDP peer; other extended CONNECTs are upgrades.
+fn is_connect(request: &RequestHead) -> bool {
+    let is_udp = request.upgrade.as_deref().is_some_and(|protocol| protocol.eq_ignore_ascii_case("connect-udp"));
+    is_udp || (request.method == http::Method::CONNECT && !headers::is_upgrade(request))
 }
 
 fn starts_with(path: &str, text: &str, case_sensitive: bool) -> bool {
@@ -38,92 +140,28 @@ fn starts_with(path: &str, text: &str, case_sensitive: bool) -> bool {
     })
 }
 
-fn in_fraction(wanted: &RouteMatch, random: u64) -> bool {
-    match &wanted.runtime_fraction {
-        None => true,
-        Some(fraction) => random % u64::from(fraction.denominator.max(1)) < u64::from(fraction.numerator),
+/// Whether the request falls under a fraction, which the runtime may change.
+pub(super) fn in_fraction(fraction: &RuntimeFraction, context: &MatchContext<'_>) -> bool {
+    let (numerator, denominator) = (fraction.numerator, fraction.denominator);
+    match context.runtime {
+        Some(runtime) => runtime.feature_enabled(&fraction.key, numerator, denominator, context.random),
+        None => context.random % u64::from(denominator.max(1)) < u64::from(numerator),
     }
 }
 
-/// True when the header condition holds. A repeated header is matched value by value (Envoy
-/// 1.39): one value that matches is enough; range and presence look at the first.
-pub(crate) fn header_matches(matcher: &HeaderMatcher, request: &RequestHead) -> bool {
-    let outcome = match &matcher.name {
-        MatchedHeader::Method => value_matches(&matcher.value, Some(request.method.as_str().as_bytes())),
-        MatchedHeader::Path => value_matches(&matcher.value, Some(request.path.as_bytes())),
-        MatchedHeader::Authority => value_matches(&matcher.value, Some(request.authority.as_bytes())),
-        MatchedHeader::Scheme => value_matches(&matcher.value, Some(request.scheme.as_str().as_bytes())),
-        MatchedHeader::Name(name) => ordinary_matches(matcher, name, &request.headers),
-    };
-    outcome.holds(matcher.invert)
-}
-
-/// The same for a response, which has no pseudo headers to look at.
-pub(crate) fn response_header_matches(matcher: &HeaderMatcher, headers: &Headers) -> bool {
-    match &matcher.name {
-        MatchedHeader::Name(name) => ordinary_matches(matcher, name, headers).holds(matcher.invert),
-        _ => value_matches(&matcher.value, None).holds(matcher.invert),
+fn query_matches(wanted: &QueryMatcher, asked: &Asked<'_>) -> bool {
+    match (&wanted.value, asked.query_parameter(&wanted.name)) {
+        (Some(value), Some(found)) => value.matches(found.as_bytes()),
+        (Some(_), None) => false,
+        (None, found) => found.is_some() == wanted.present,
     }
 }
 
-fn ordinary_matches(matcher: &HeaderMatcher, name: &HeaderName, headers: &Headers) -> Outcome {
-    let mut values = headers.get_all(name).map(|v| v.as_bytes()).peekable();
-    if values.peek().is_none() {
-        let empty: Option<&[u8]> = matcher.missing_as_empty.then_some(b"");
-        // A missing header fails every value condition, inverted or not.
-        return value_matches(&matcher.value, empty);
-    }
-    Outcome::from(values.any(|value| value_matches(&matcher.value, Some(value)) == Outcome::Match))
+fn cookie_matches(wanted: &CookieMatcher, asked: &Asked<'_>) -> bool {
+    asked.cookie(&wanted.name).is_some_and(|value| wanted.value.matches(value)) != wanted.invert
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Match,
-    NoMatch,
-    Missing,
-}
-
-impl Outcome {
-    fn holds(self, invert: bool) -> bool {
-        match self {
-            Self::Missing => false,
-            Self::Match => !invert,
-            Self::NoMatch => invert,
-        }
-    }
-}
-
-impl From<bool> for Outcome {
-    fn from(matched: bool) -> Self {
-        if matched { Self::Match } else { Self::NoMatch }
-    }
-}
-
-fn value_matches(wanted: &HeaderValueMatch, value: Option<&[u8]>) -> Outcome {
-    match (wanted, value) {
-        (HeaderValueMatch::Present(present), value) => Outcome::from(value.is_some() == *present),
-        (_, None) => Outcome::Missing,
-        (HeaderValueMatch::String(matcher), Some(value)) => matcher.matches(value).into(),
-        (HeaderValueMatch::Range(start, end), Some(value)) => std::str::from_utf8(value)
-            .ok()
-            .and_then(|text| text.parse::<i64>().ok())
-            .is_some_and(|number| (*start..*end).contains(&number))
-            .into(),
-    }
-}
-
-fn query_matches(wanted: &[QueryMatcher], path: &str) -> bool {
-    let query = path.split_once('?').map_or("", |(_, query)| query);
-    let query = query.split('#').next().unwrap_or("");
-    wanted.iter().all(|matcher| {
-        let found = query.split('&').find_map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (name == matcher.name && !pair.is_empty()).then_some(value)
-        });
-        match (&matcher.value, found) {
-            (Some(value), Some(found)) => value.matches(found.as_bytes()),
-            (Some(_), None) => false,
-            (None, found) => found.is_some() == matcher.present,
-        }
-    })
+fn tls_matches(wanted: TlsMatch, context: &MatchContext<'_>) -> bool {
+    wanted.presented.is_none_or(|presented| presented == context.certificate_presented)
+        && wanted.validated.is_none_or(|validated| validated == context.certificate_validated)
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use nuncio_config::model::RouteTable;
 use rustc_hash::FxHashMap;
+use serde::Serialize;
 
 use super::by_length::ByLength;
 
@@ -40,28 +41,75 @@ impl DomainIndex {
         }
     }
 
-    /// Index of the virtual host for `authority`.
-    pub(super) fn find(&self, authority: &str, ignore_port: bool) -> Option<usize> {
-        if self.exact.is_empty() && self.any.is_some() && self.has_no_wildcards() {
-            return self.any;
+    /// The virtual host for `name`, a host without what should not be compared.
+    pub(super) fn find(&self, name: &str) -> Option<Found> {
+        if self.is_any() {
+            return self.any();
         }
-        let host = if ignore_port { without_port(authority) } else { authority };
-        let host = lower_case(host);
+        let host = lower_case(name);
         if let Some(at) = self.exact.get(host.as_ref()) {
-            return Some(*at);
+            return Some(Found { at: *at, kind: DomainKind::Exact, length: host.len() });
         }
         // A wildcard stands for at least one character.
-        let longer = |(length, at): (usize, &Option<usize>)| (host.len() > length).then_some(*at).flatten();
+        let longer = |kind| {
+            let host = &host;
+            move |(length, at): (usize, &Option<usize>)| {
+                (host.len() > length).then_some(*at).flatten().map(|at| Found { at, kind, length })
+            }
+        };
         self.suffixes
             .suffixes_of(host.as_bytes())
-            .find_map(longer)
-            .or_else(|| self.prefixes.prefixes_of(host.as_bytes()).find_map(longer))
-            .or(self.any)
+            .find_map(longer(DomainKind::Suffix))
+            .or_else(|| self.prefixes.prefixes_of(host.as_bytes()).find_map(longer(DomainKind::Prefix)))
+            .or_else(|| self.any())
     }
 
-    fn has_no_wildcards(&self) -> bool {
-        self.suffixes.is_empty() && self.prefixes.is_empty()
+    /// True when `*` is the only domain, so that no name is looked at.
+    pub(super) fn is_any(&self) -> bool {
+        self.any.is_some() && self.exact.is_empty() && self.suffixes.is_empty() && self.prefixes.is_empty()
     }
+
+    fn any(&self) -> Option<Found> {
+        self.any.map(|at| Found { at, kind: DomainKind::Any, length: 0 })
+    }
+}
+
+/// A virtual host that was found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    /// Its index in the table.
+    pub(super) at: usize,
+    pub(super) kind: DomainKind,
+    /// How much of the name the domain spells out.
+    pub(super) length: usize,
+}
+
+impl Found {
+    /// The domain that matched `name`.
+    pub(super) fn domain(&self, name: &str) -> String {
+        let name = name.to_ascii_lowercase();
+        let tail = name.len().saturating_sub(self.length);
+        match self.kind {
+            DomainKind::Exact => name,
+            DomainKind::Suffix => format!("*{}", name.get(tail..).unwrap_or_default()),
+            DomainKind::Prefix => format!("{}*", name.get(..self.length).unwrap_or_default()),
+            DomainKind::Any => "*".to_owned(),
+        }
+    }
+}
+
+/// How a domain matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DomainKind {
+    /// The whole name.
+    Exact,
+    /// `*.example.com`
+    Suffix,
+    /// `example.*`
+    Prefix,
+    /// `*`
+    Any,
 }
 
 fn lower_case(host: &str) -> Cow<'_, str> {
@@ -69,6 +117,15 @@ fn lower_case(host: &str) -> Cow<'_, str> {
         Cow::Owned(host.to_ascii_lowercase())
     } else {
         Cow::Borrowed(host)
+    }
+}
+
+/// A host up to the last colon outside brackets, whatever follows it: what
+/// `ignore_port_in_host_matching` compares.
+pub(super) fn before_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((before, after)) if !after.contains(']') => before,
+        _ => host,
     }
 }
 

@@ -1,29 +1,43 @@
 //! Which route a request takes: a pure function over an immutable [`RouteIndex`].
 //!
-//! The index is built once per route table. Finding the virtual host costs one hash look-up per
-//! distinct domain length; finding the route one per distinct path-matcher length, so the last of
-//! a thousand prefixes costs what the first does. Order is kept: among the candidates the first in
-//! the config wins, exactly as a scan from the top would choose.
+//! The index is built once per route table and shared by all workers. Finding the virtual host
+//! costs one hash look-up per distinct domain length; finding the route one per distinct
+//! path-matcher length, so the last of a thousand prefixes costs what the first does. Order is
+//! kept: among the candidates the first in the config wins, exactly as a scan from the top would
+//! choose. [`RouteIndex::explain`] says why, route by route.
 //!
 //! It owns matching only. What a route then does is planned in `crate::router`.
 
 mod by_length;
 pub(crate) mod conditions;
 pub(crate) mod domains;
+mod explain;
+mod headers;
+mod metadata;
 mod paths;
+mod per_filter;
+mod shared;
 #[cfg(test)]
 mod tests;
+mod tree;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use nuncio_api::RequestHead;
+use nuncio_api::{RequestHead, Runtime};
 use nuncio_config::model::{
     RouteTable,
+    matcher::MatchedHeader,
     route::{RequireTls, Route, VirtualHost},
 };
+use serde_json::{Map, Value};
 
+use conditions::Asked;
 use domains::DomainIndex;
 use paths::PathIndex;
+
+pub use domains::DomainKind;
+pub use explain::{ChosenHost, Explanation, Outcome, RouteOutcome, Verdict};
+pub use per_filter::{FilterLevels, Levels};
 
 /// A route table made ready for matching.
 #[derive(Debug)]
@@ -47,14 +61,40 @@ pub enum Matched<'a> {
 }
 
 /// What matching may ask besides the request itself.
-#[derive(Clone, Copy, Debug)]
-pub struct MatchContext {
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MatchContext<'a> {
     /// The request came over TLS, as x-forwarded-proto tells.
     pub is_https: bool,
     /// The request is internal.
     pub is_internal: bool,
     /// A random number, for fractions; the same for all routes of one request.
     pub random: u64,
+    /// Where fractions are looked up; without it they are what the table says.
+    pub runtime: Option<&'a Runtime>,
+    /// The client has shown a certificate.
+    pub certificate_presented: bool,
+    /// And it was found good.
+    pub certificate_validated: bool,
+    /// Dynamic metadata that filters have set, by namespace.
+    pub metadata: Option<&'a BTreeMap<String, Map<String, Value>>>,
+    /// Filter state as text, by key.
+    pub filter_state: Option<&'a BTreeMap<String, String>>,
+}
+
+impl MatchContext<'_> {
+    /// A context that knows a random number only.
+    pub const fn new(random: u64) -> Self {
+        Self {
+            is_https: false,
+            is_internal: false,
+            random,
+            runtime: None,
+            certificate_presented: false,
+            certificate_validated: false,
+            metadata: None,
+            filter_state: None,
+        }
+    }
 }
 
 impl RouteIndex {
@@ -71,36 +111,53 @@ impl RouteIndex {
     }
 
     /// Finds the route of a request.
-    pub fn find(&self, request: &RequestHead, context: MatchContext) -> Matched<'_> {
-        let Some(at) = self.domains.find(&request.authority, self.table.ignore_port_in_host_matching) else {
+    pub fn find(&self, request: &RequestHead, context: MatchContext<'_>) -> Matched<'_> {
+        let found = self.domain_name(request).and_then(|name| self.domains.find(name));
+        let Some((host, paths)) = found.and_then(|found| self.host(found.at)) else {
             return Matched::NoVirtualHost;
         };
-        let (Some(host), Some(paths)) = (self.table.virtual_hosts.get(at), self.paths.get(at)) else {
-            return Matched::NoVirtualHost;
-        };
-        let needs_tls = match host.require_tls {
-            RequireTls::None => false,
-            RequireTls::All => true,
-            RequireTls::ExternalOnly => !context.is_internal,
-        };
-        if needs_tls && !context.is_https {
+        if needs_tls(host, &context) {
             return Matched::NeedsTls(host);
         }
-        let path = match_path(&request.path, self.table.ignore_path_parameters);
-        paths
-            .candidates(path)
-            .filter_map(|index| host.routes.get(index))
-            .find(|route| conditions::route_matches(route, request, path, context.random))
-            .map_or(Matched::NoRoute(host), |route| Matched::Route(host, route))
+        let asked = Asked::new(request, self.table.ignore_path_parameters, context);
+        let route = match &host.matcher {
+            Some(tree) => tree::routes(tree, &asked)
+                .and_then(|routes| routes.iter().find(|route| conditions::check(&route.matches, &asked).is_ok())),
+            None => paths
+                .candidates(asked.path)
+                .filter_map(|index| host.routes.get(index))
+                .find(|route| conditions::check(&route.matches, &asked).is_ok()),
+        };
+        route.map_or(Matched::NoRoute(host), |route| Matched::Route(host, route))
+    }
+
+    fn host(&self, at: usize) -> Option<(&Arc<VirtualHost>, &PathIndex)> {
+        Some((self.table.virtual_hosts.get(at)?, self.paths.get(at)?))
+    }
+
+    /// What the domains are compared with; `None` when the header that chooses is missing.
+    fn domain_name<'r>(&self, request: &'r RequestHead) -> Option<&'r str> {
+        let name = match &self.table.vhost_header {
+            // A table for any host does not look.
+            _ if self.domains.is_any() => return Some(""),
+            None | Some(MatchedHeader::Authority) => &request.authority,
+            Some(MatchedHeader::Method) => request.method.as_str(),
+            Some(MatchedHeader::Path) => &request.path,
+            Some(MatchedHeader::Scheme) => request.scheme.as_str(),
+            Some(MatchedHeader::Protocol) => request.upgrade.as_deref()?,
+            Some(MatchedHeader::Name(name)) => request.headers.get_str(name)?,
+            Some(MatchedHeader::Nothing) => return None,
+        };
+        Some(if self.table.ignore_port_in_host_matching { domains::before_port(name) } else { name })
     }
 }
 
-/// The path that matchers see: without query, and without `;parameters` when the table says so.
-fn match_path(path: &str, ignore_parameters: bool) -> &str {
-    let end = path.find(['?', '#']).unwrap_or(path.len());
-    let path = path.get(..end).unwrap_or(path);
-    if !ignore_parameters {
-        return path;
-    }
-    path.find(';').and_then(|at| path.get(..at)).unwrap_or(path)
+/// Whether the virtual host wants TLS that the request does not have.
+fn needs_tls(host: &VirtualHost, context: &MatchContext<'_>) -> bool {
+    let wanted = match host.require_tls {
+        RequireTls::None => false,
+        RequireTls::All => true,
+        RequireTls::ExternalOnly => !context.is_internal,
+    };
+    wanted && !context.is_https
 }

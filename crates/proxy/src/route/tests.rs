@@ -37,7 +37,7 @@ fn index(hosts: Vec<Arc<VirtualHost>>) -> RouteIndex {
     RouteIndex::new(Arc::new(RouteTable { virtual_hosts: hosts, ..RouteTable::default() }))
 }
 
-const CONTEXT: MatchContext = MatchContext { is_https: false, is_internal: false, random: 0 };
+const CONTEXT: MatchContext<'static> = MatchContext::new(0);
 
 fn host_of<'a>(index: &'a RouteIndex, authority: &str) -> &'a str {
     match index.find(&request(authority, "/"), CONTEXT) {

@@ -12,6 +12,14 @@ pub(crate) fn all<'a>(request: &'a RequestHead, name: &'a MatchedHeader) -> Smal
         MatchedHeader::Path => one(request.path.as_bytes()),
         MatchedHeader::Authority => one(request.authority.as_bytes()),
         MatchedHeader::Scheme => one(request.scheme.as_str().as_bytes()),
+        MatchedHeader::Protocol => request
+            .upgrade
+            .as_ref()
+            .filter(|_| request.method == http::Method::CONNECT)
+            .map(|name| name.as_bytes())
+            .into_iter()
+            .collect(),
+        MatchedHeader::Nothing => SmallVec::new(),
         MatchedHeader::Name(name) => request.headers.get_all(name).map(|value| value.as_bytes()).collect(),
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn path(forward: &Forward, matched: &RouteMatch, path: &str) -> Optio
 pub(crate) fn replace_matched(matched: &RouteMatch, path: &str, with: &str) -> String {
     let length = match &matched.path {
         PathMatch::Prefix(text) | PathMatch::Exact(text) | PathMatch::SeparatedPrefix(text) => text.len(),
-        PathMatch::Regex(_) | PathMatch::Connect => path.len(),
+        PathMatch::Regex(_) | PathMatch::Connect | PathMatch::Template(_) => path.len(),
     };
     format!("{with}{}", path.get(length..).unwrap_or(""))
 }

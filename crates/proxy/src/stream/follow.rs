@@ -125,7 +125,7 @@ impl Stream {
         let info = &mut self.record.info;
         info.upstream.cluster = match route.map(|route| &route.action) {
             Some(RouteAction::Forward(forward)) => {
-                plan::plan(forward, &self.hcm.settings, request, fastrand::u64(..)).cluster
+                plan::plan(forward, &self.hcm.settings, request, self.random).cluster
             }
             _ => None,
         };

@@ -42,7 +42,7 @@ impl Stream {
         down: &mut D,
     ) -> Result<Flow, Failure> {
         phase!("plan");
-        let plan = plan::plan(forward, &self.hcm.settings, self.record.request(), fastrand::u64(..));
+        let plan = plan::plan(forward, &self.hcm.settings, self.record.request(), self.random);
         let cluster = self.find_cluster(&plan, forward)?;
         self.record.charge_to(&cluster, host, route);
         phase!("admission");

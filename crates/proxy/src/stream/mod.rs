@@ -53,6 +53,8 @@ pub(crate) struct Stream {
     deadlines: Deadlines,
     request_body: BodyLength,
     is_grpc: bool,
+    /// Draws fractions and weights, the same for every question about the request.
+    random: u64,
     /// The response head has gone downstream.
     responded: bool,
     /// The drain sequence closes the connection after this response.
@@ -165,6 +167,7 @@ impl Stream {
             request_body: body,
             is_grpc: false,
             responded: false,
+            random: fastrand::u64(..),
             chosen_by_drain: false,
             journey: None,
         };
@@ -281,11 +284,12 @@ impl Stream {
         Ok(())
     }
 
-    fn match_context(&self, request: &RequestHead) -> MatchContext {
+    fn match_context(&self, request: &RequestHead) -> MatchContext<'_> {
         MatchContext {
             is_https: request.headers.get(&names::X_FORWARDED_PROTO).is_some_and(|v| v == "https"),
             is_internal: self.record.info.internal,
-            random: fastrand::u64(..),
+            runtime: Some(&self.hcm.context.runtime),
+            ..MatchContext::new(self.random)
         }
     }
 
@@ -316,7 +320,7 @@ impl Stream {
         self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_WS_ON_NON_WS_ROUTE);
         if let Matched::Route(_, route) = found {
             if let RouteAction::Forward(forward) = &route.action {
-                let plan = plan::plan(forward, &self.hcm.settings, self.record.request(), fastrand::u64(..));
+                let plan = plan::plan(forward, &self.hcm.settings, self.record.request(), self.random);
                 self.record.info.upstream.cluster = plan.cluster;
             }
             self.record.info.route = Some(Arc::clone(route));

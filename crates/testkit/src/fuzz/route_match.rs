@@ -26,7 +26,7 @@ pub fn route_match(data: &[u8]) {
         let authority = choices.several(&LABELS, MOST_PIECES);
         let query = choices.one_of(&["", "?", "?/a", "?a=b"]);
         let path = format!("/{}{query}", choices.several(&SEGMENTS, MOST_PIECES));
-        let context = MatchContext { is_https: false, is_internal: false, random: 0 };
+        let context = MatchContext::default();
         let request = request(&authority, &path);
         let found = match index.find(&request, context) {
             Matched::NoVirtualHost => "no host".to_owned(),
@@ -127,6 +127,6 @@ fn takes(matches: &RouteMatch, path: &str) -> bool {
         PathMatch::SeparatedPrefix(prefix) => {
             path.strip_prefix(&fold(prefix)).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         }
-        PathMatch::Regex(_) | PathMatch::Connect => false,
+        PathMatch::Regex(_) | PathMatch::Connect | PathMatch::Template(_) => false,
     }
 }

@@ -1,7 +1,10 @@
 //! `RouteMatch`: what a route asks of a request.
 
+use std::net::IpAddr;
+
 use regex::bytes::Regex;
 
+use super::template::UriTemplate;
 use crate::model::{
     StringMatcher,
     matcher::{HeaderMatcher, QueryMatcher},
@@ -64,6 +67,8 @@ pub enum PathMatch {
     Regex(Regex),
     /// `connect_matcher`: CONNECT requests, whatever their path.
     Connect,
+    /// `path_match_policy` with `envoy.path.match.uri_template.uri_template_matcher`.
+    Template(Box<UriTemplate>),
 }
 
 /// `RuntimeFractionalPercent`: a part of the requests, which the runtime may change.
@@ -77,7 +82,8 @@ pub struct RuntimeFraction {
     pub key: String,
 }
 
-/// `CookieMatcher`.
+/// `CookieMatcher`. The first cookie of the name counts; what is absent does not match, so that
+/// `invert` makes it one that does.
 #[derive(Clone, Debug)]
 pub struct CookieMatcher {
     /// `name`
@@ -102,6 +108,20 @@ pub struct TlsMatch {
 pub struct FilterStateMatcher {
     /// `key`
     pub key: String,
-    /// `string_match`
-    pub value: StringMatcher,
+    /// How the object under it is judged. What is absent does not match.
+    pub value: FilterStateValue,
+}
+
+/// How a filter state object is judged.
+#[derive(Clone, Debug)]
+pub enum FilterStateValue {
+    /// `string_match`, by its text.
+    String(StringMatcher),
+    /// `address_match`: an address in one of these networks (or not, when inverted).
+    Address {
+        /// `ranges`
+        ranges: Vec<(IpAddr, u8)>,
+        /// `invert_match`
+        invert: bool,
+    },
 }

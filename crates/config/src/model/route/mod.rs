@@ -6,23 +6,29 @@
 mod action;
 mod matching;
 mod policy;
+pub(crate) mod template;
+mod tree;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use http::HeaderName;
 
-use super::{header::HeaderMutation, metadata::Metadata};
+use super::{header::HeaderMutation, matcher::MatchedHeader, metadata::Metadata};
 
 pub use action::{
     ClusterSpecifier, DirectResponse, Forward, HostRewrite, MaxStreamDuration, PathRewrite, RandomValue, Redirect,
     RedirectPath, RouteAction, WeightedCluster,
 };
-pub use matching::{CookieMatcher, FilterStateMatcher, PathMatch, RouteMatch, RuntimeFraction, TlsMatch};
+pub use matching::{
+    CookieMatcher, FilterStateMatcher, FilterStateValue, PathMatch, RouteMatch, RuntimeFraction, TlsMatch,
+};
 pub use policy::{
     BackOff, ConnectConfig, CookieAttribute, HashPolicy, HashSource, HedgePolicy, HostPredicate,
     InternalRedirectPolicy, MirrorPolicy, RateLimitedBackOff, RedirectPredicate, ResetHeader, ResetHeaderFormat,
     RetryOn, RetryPolicy, RetryPriority, Upgrade, VirtualCluster,
 };
+pub use template::UriTemplate;
+pub use tree::{InputMatcher, MatchInput, MatchTree, OnMatch, Predicate, TreeKind};
 
 /// A route table.
 #[derive(Clone, Debug, Default)]
@@ -42,7 +48,7 @@ pub struct RouteTable {
     /// `ignore_port_in_host_matching`
     pub ignore_port_in_host_matching: bool,
     /// `vhost_header`: the header whose value chooses the virtual host in place of the host.
-    pub vhost_header: Option<HeaderName>,
+    pub vhost_header: Option<MatchedHeader>,
     /// `ignore_path_parameters_in_path_matching`
     pub ignore_path_parameters: bool,
     /// `max_direct_response_body_size_bytes` (4096)
@@ -64,6 +70,8 @@ pub struct VirtualHost {
     pub domains: Vec<String>,
     /// Routes in order; the first that matches wins. Empty when `matcher` is set.
     pub routes: Vec<Arc<Route>>,
+    /// `matcher`: a tree that leads to routes, in place of the list.
+    pub matcher: Option<Box<MatchTree>>,
     /// `require_tls`
     pub require_tls: RequireTls,
     /// Request header changes.

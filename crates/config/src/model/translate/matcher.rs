@@ -57,6 +57,11 @@ impl Context<'_> {
     /// A string matcher; `None` when it is unusable (reported).
     pub(super) fn string_matcher(&mut self, path: &Path<'_>, matcher: Wire) -> Option<StringMatcher> {
         let case = if matcher.ignore_case { Case::Insensitive } else { Case::Sensitive };
+        if matcher.ignore_case && matches!(matcher.match_pattern, Some(MatchPattern::SafeRegex(_))) {
+            let help = "begin the expression with `(?i)`";
+            let text = "`ignore_case` has no effect on `safe_regex`";
+            self.report.error_with(&path.field("ignore_case"), "bad-ignore-case", text, help);
+        }
         Some(match matcher.match_pattern {
             Some(MatchPattern::Exact(text)) => StringMatcher::Exact(text, case),
             Some(MatchPattern::Prefix(text)) => StringMatcher::Prefix(text, case),
@@ -120,6 +125,8 @@ impl Context<'_> {
             Some(By::SafeRegexMatch(regex)) => {
                 StringMatcher::Regex(self.full_match(&path.field("safe_regex_match"), &regex)?)
             }
+            // Envoy takes an empty one for "present".
+            Some(By::ExactMatch(text)) if text.is_empty() => StringMatcher::Prefix(text, case),
             Some(By::ExactMatch(text)) => StringMatcher::Exact(text, case),
             Some(By::PrefixMatch(text)) => StringMatcher::Prefix(text, case),
             Some(By::SuffixMatch(text)) => StringMatcher::Suffix(text, case),
@@ -134,11 +141,13 @@ impl Context<'_> {
             ":path" => MatchedHeader::Path,
             ":authority" | "host" => MatchedHeader::Authority,
             ":scheme" => MatchedHeader::Scheme,
+            ":protocol" => MatchedHeader::Protocol,
             lower => match HeaderName::try_from(lower) {
                 Ok(name) => MatchedHeader::Name(name),
                 Err(_) => {
-                    self.report.error(path, "bad-header-name", format!("`{name}` is not a header name"));
-                    return None;
+                    let text = format!("`{name}` is not a header name: no request has such a header");
+                    self.report.warning(path, "bad-header-name", text, None);
+                    MatchedHeader::Nothing
                 }
             },
         })

@@ -10,14 +10,17 @@ use rustc_hash::FxHashMap;
 
 use super::{
     Context, header,
-    route_action::HostPolicies,
+    match_tree::TreeRules,
+    per_filter::metadata,
     shadow,
-    value::{flag, runtime_fraction, size},
+    value::{flag, size},
 };
 use crate::model::{
     report::Path,
-    route::{MirrorPolicy, PathMatch, RequireTls, Route, RouteMatch, RouteTable, VirtualHost},
+    route::{MirrorPolicy, RequireTls, Route, RouteTable, VirtualHost},
 };
+
+pub(super) use super::route_action::HostPolicies;
 
 /// Where a table came from; it decides whether unknown clusters are errors by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +58,8 @@ pub(super) fn table(
         virtual_hosts.push(virtual_host(cx, &path, host, rules, &mirrors).into());
     }
     let internal = message.internal_only_headers.iter().enumerate();
+    let vhost_header = Some(message.vhost_header).filter(|name| !name.is_empty());
+    let vhost_header = vhost_header.and_then(|name| cx.matched_header(&path.field("vhost_header"), &name));
     RouteTable {
         virtual_hosts,
         request_headers: cx.mutation(
@@ -77,8 +82,10 @@ pub(super) fn table(
         ignore_path_parameters: message.ignore_path_parameters_in_path_matching,
         max_direct_response_body: rules.max_direct_response_body,
         validate_clusters: rules.validate_clusters,
+        vhost_header,
+        metadata: metadata(message.metadata),
+        per_filter: cx.per_filter(path, message.typed_per_filter_config),
         name: message.name,
-        ..RouteTable::default()
     }
 }
 
@@ -105,7 +112,7 @@ impl Names {
                 self.domains.insert(lower, index);
                 continue;
             };
-            let (code, message) = match domain.as_str() {
+            let (code, message) = match lower.as_str() {
                 "*" => (
                     "duplicate-wildcard",
                     format!("only a single `*` domain is permitted in route table `{}`", self.table),
@@ -143,6 +150,15 @@ fn virtual_host(
             routes.push(route.into());
         }
     }
+    let matcher = message.matcher.and_then(|tree| {
+        let path = path.field("matcher");
+        if !routes.is_empty() {
+            cx.report.error(&path, "routes-and-matcher", "`routes` and `matcher` cannot both be set");
+        }
+        // Envoy does not look for the clusters of these routes.
+        let rules = TableRules { validate_clusters: false, ..rules };
+        cx.match_tree(&path, tree, TreeRules { rules, policies: &policies, buffer_limit: limit })
+    });
     VirtualHost {
         name: message.name,
         domains: message.domains.into_iter().map(|domain| domain.to_ascii_lowercase()).collect(),
@@ -164,8 +180,27 @@ fn virtual_host(
         include_attempt_count_in_response: message.include_attempt_count_in_response,
         include_is_timeout_retry_header: message.include_is_timeout_retry_header,
         virtual_clusters: cx.virtual_clusters(path, message.virtual_clusters),
-        ..VirtualHost::default()
+        matcher: matcher.map(Box::new),
+        metadata: metadata(message.metadata),
+        per_filter: cx.per_filter(path, message.typed_per_filter_config),
     }
+}
+
+/// The routes that one action of a matcher leads to.
+pub(super) fn routes_of_action(
+    cx: &mut Context<'_>,
+    paths: &[Path<'_>],
+    messages: Vec<pb::Route>,
+    tree: TreeRules<'_>,
+) -> Vec<Arc<Route>> {
+    let each = paths.iter().zip(messages);
+    let routes = each.filter_map(|(path, message)| route(cx, path, message, tree.rules, tree.policies));
+    routes
+        .map(|mut route| {
+            route.request_buffer_limit = route.request_buffer_limit.or(tree.buffer_limit);
+            Arc::new(route)
+        })
+        .collect()
 }
 
 /// The newer field wins.
@@ -186,7 +221,7 @@ fn route(
 ) -> Option<Route> {
     let request_buffer_limit =
         request_buffer_limit(&message.per_request_buffer_limit_bytes, message.request_body_buffer_limit);
-    let matches = route_match(cx, &path.field("match"), message.r#match.unwrap_or_default());
+    let matches = cx.route_match(&path.field("match"), message.r#match.unwrap_or_default());
     let action = cx.route_action(path, message.action, rules, policies);
     let request_headers =
         cx.mutation(path, header::REQUEST, message.request_headers_to_add, message.request_headers_to_remove);
@@ -200,49 +235,8 @@ fn route(
         name: message.name,
         stat_prefix: Some(message.stat_prefix).filter(|prefix| !prefix.is_empty()),
         request_buffer_limit,
+        metadata: metadata(message.metadata),
+        per_filter: cx.per_filter(path, message.typed_per_filter_config),
         ..Route::default()
-    })
-}
-
-fn route_match(cx: &mut Context<'_>, path: &Path<'_>, message: pb::RouteMatch) -> Option<RouteMatch> {
-    let how = path_match(cx, path, message.path_specifier);
-    let headers = cx.header_matchers(path, message.headers);
-    let query_parameters = cx.query_matchers(path, message.query_parameters);
-    Some(RouteMatch {
-        path: how?,
-        case_sensitive: flag(message.case_sensitive, true),
-        runtime_fraction: message.runtime_fraction.map(runtime_fraction),
-        headers,
-        query_parameters,
-        grpc: message.grpc.is_some(),
-        ..RouteMatch::default()
-    })
-}
-
-fn path_match(
-    cx: &mut Context<'_>,
-    path: &Path<'_>,
-    specifier: Option<pb::route_match::PathSpecifier>,
-) -> Option<PathMatch> {
-    use pb::route_match::PathSpecifier as By;
-    Some(match specifier {
-        Some(By::Prefix(prefix)) => PathMatch::Prefix(prefix),
-        Some(By::Path(exact)) => PathMatch::Exact(exact),
-        Some(By::PathSeparatedPrefix(prefix)) => {
-            if !prefix.starts_with('/') || prefix.ends_with('/') || prefix.contains(['?', '#']) {
-                let message = "`path_separated_prefix` starts with `/`, does not end with `/` and holds no `?` or `#`";
-                cx.report.error(&path.field("path_separated_prefix"), "bad-path", message);
-                return None;
-            }
-            PathMatch::SeparatedPrefix(prefix)
-        }
-        Some(By::SafeRegex(regex)) => PathMatch::Regex(cx.full_match(&path.field("safe_regex"), &regex)?),
-        // The field check has refused these.
-        Some(By::ConnectMatcher(_) | By::PathMatchPolicy(_)) => return None,
-        None => {
-            let message = "a route needs one of `prefix`, `path`, `path_separated_prefix`, `safe_regex`";
-            cx.report.error(path, "missing-match", message);
-            return None;
-        }
     })
 }

@@ -32,6 +32,10 @@ struct Paths {
 impl Reached {
     /// Warns when `route` cannot be reached; remembers it.
     pub(super) fn check(&mut self, report: &mut Report, path: &Path<'_>, index: usize, route: &RouteMatch) {
+        // CONNECT comes without a path, which no other matcher takes.
+        if matches!(route.path, PathMatch::Connect) {
+            return;
+        }
         if let Some(first) = self.earlier(&route.path, route.case_sensitive) {
             let message = format!("this route is never reached: routes[{first}] matches every such request first");
             let help = "put the more specific route first".to_owned();
@@ -54,7 +58,7 @@ impl Reached {
         let text = match path {
             PathMatch::Prefix(text) | PathMatch::Exact(text) | PathMatch::SeparatedPrefix(text) => text,
             // An expression is covered for certain only by what covers everything.
-            PathMatch::Regex(_) | PathMatch::Connect => "",
+            PathMatch::Regex(_) | PathMatch::Connect | PathMatch::Template(_) => "",
         };
         let lower = self.insensitive.earlier(&text.to_ascii_lowercase(), path);
         let same = || case_sensitive.then(|| self.sensitive.earlier(text, path)).flatten();
@@ -78,7 +82,7 @@ impl Reached {
                 paths.lengths.insert(text.len());
                 paths.separated.entry(fold(text)).or_insert(index);
             }
-            PathMatch::Regex(_) | PathMatch::Connect => {}
+            PathMatch::Regex(_) | PathMatch::Connect | PathMatch::Template(_) => {}
         }
     }
 }
@@ -96,7 +100,7 @@ impl Paths {
             plain.or_else(|| self.separated.get(head).filter(|_| at_segment)).copied()
         };
         exact().or_else(|| match path {
-            PathMatch::Regex(_) => any_path().or_else(|| self.prefix.get("").copied()),
+            PathMatch::Regex(_) | PathMatch::Template(_) => any_path().or_else(|| self.prefix.get("").copied()),
             _ => self.lengths.range(..=text.len()).find_map(prefix),
         })
     }

@@ -17,6 +17,7 @@ mod hcm;
 mod header;
 mod listener;
 mod matcher;
+mod matching;
 mod policy;
 mod route;
 

@@ -9,7 +9,7 @@ use envoy_types::pb::envoy::config::route::v3 as pb;
 use super::super::{Context, extension, header, route::TableRules};
 use crate::model::{
     report::Path,
-    route::{ClusterSpecifier, PerFilter, RandomValue, WeightedCluster},
+    route::{ClusterSpecifier, RandomValue, WeightedCluster},
 };
 
 impl Context<'_> {
@@ -137,7 +137,7 @@ impl Context<'_> {
             ),
             host_rewrite: message.host_rewrite_specifier.map(|Host::HostRewriteLiteral(host)| host),
             runtime_key,
-            per_filter: PerFilter::new(),
+            per_filter: self.per_filter(path, message.typed_per_filter_config),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Route tables.
 
-use super::{METADATA, Support};
+use super::Support;
 
 const HEDGING: &str = "Envoy does not read it either";
 const VALIDATION: &str = "it only concerns validation";
@@ -22,9 +22,11 @@ pub(super) const TABLE: &[Support] = &[
             "ignore_port_in_host_matching",
             "ignore_path_parameters_in_path_matching",
             "request_mirror_policies",
+            "vhost_header",
+            "metadata",
+            "typed_per_filter_config",
         ],
-    )
-    .ignoring(&[("metadata", METADATA)]),
+    ),
     Support::of(
         "envoy.config.route.v3.VirtualHost",
         &[
@@ -45,9 +47,11 @@ pub(super) const TABLE: &[Support] = &[
             "retry_policy",
             "hedge_policy",
             "request_mirror_policies",
+            "matcher",
+            "metadata",
+            "typed_per_filter_config",
         ],
-    )
-    .ignoring(&[("metadata", METADATA)]),
+    ),
     Support::of(
         "envoy.config.route.v3.Route",
         &[
@@ -64,10 +68,11 @@ pub(super) const TABLE: &[Support] = &[
             "per_request_buffer_limit_bytes",
             "request_body_buffer_limit",
             "stat_prefix",
+            "metadata",
+            "typed_per_filter_config",
         ],
     )
     .ignoring(&[
-        ("metadata", METADATA),
         ("decorator", "it matters only with tracing, which is refused"),
         ("tracing", "it matters only with tracing, which is refused"),
     ])
@@ -85,8 +90,49 @@ pub(super) const TABLE: &[Support] = &[
             "headers",
             "query_parameters",
             "grpc",
+            "connect_matcher",
+            "path_match_policy",
+            "cookies",
+            "tls_context",
+            "dynamic_metadata",
+            "filter_state",
         ],
     ),
+    Support::of("envoy.config.route.v3.RouteMatch.ConnectMatcher", &["*"]),
+    Support::of("envoy.config.route.v3.RouteMatch.TlsContextMatchOptions", &["*"]),
+    Support::of("envoy.config.route.v3.CookieMatcher", &["*"]),
+    Support::of("envoy.type.matcher.v3.MetadataMatcher", &["*"]),
+    Support::of("envoy.type.matcher.v3.MetadataMatcher.PathSegment", &["*"]),
+    Support::of("envoy.type.matcher.v3.ValueMatcher", &["*"]),
+    Support::of("envoy.type.matcher.v3.ValueMatcher.NullMatch", &["*"]),
+    Support::of("envoy.type.matcher.v3.DoubleMatcher", &["*"]),
+    Support::of("envoy.type.matcher.v3.ListMatcher", &["*"]),
+    Support::of("envoy.type.matcher.v3.OrMatcher", &["*"]),
+    Support::of("envoy.type.v3.DoubleRange", &["*"]),
+    Support::of("envoy.type.matcher.v3.FilterStateMatcher", &["*"]),
+    Support::of("envoy.type.matcher.v3.AddressMatcher", &["*"]),
+    Support::of("xds.core.v3.CidrRange", &["*"]),
+    Support::of("envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig", &["*"]),
+    Support::of("envoy.config.route.v3.FilterConfig", &["*"]),
+    Support::of("envoy.config.route.v3.RouteList", &["*"]),
+    Support::of("xds.type.matcher.v3.Matcher", &["*"]),
+    Support::of("xds.type.matcher.v3.Matcher.OnMatch", &["*"]),
+    Support::of("xds.type.matcher.v3.Matcher.MatcherList", &["*"]),
+    Support::of("xds.type.matcher.v3.Matcher.MatcherList.FieldMatcher", &["*"]),
+    Support::of("xds.type.matcher.v3.Matcher.MatcherList.Predicate", &["*"]),
+    Support::of("xds.type.matcher.v3.Matcher.MatcherList.Predicate.PredicateList", &["*"]),
+    Support::of("xds.type.matcher.v3.Matcher.MatcherList.Predicate.SinglePredicate", &["*"]),
+    Support::of("xds.type.matcher.v3.Matcher.MatcherTree", &["*"]),
+    Support::of("xds.type.matcher.v3.Matcher.MatcherTree.MatchMap", &["*"]),
+    Support::of("xds.type.matcher.v3.StringMatcher", &["*"]),
+    Support::of("xds.type.matcher.v3.RegexMatcher", &["*"]),
+    Support::of("xds.type.matcher.v3.RegexMatcher.GoogleRE2", &["*"]),
+    Support::of("xds.core.v3.TypedExtensionConfig", &["*"]),
+    Support::of("envoy.type.matcher.v3.HttpRequestHeaderMatchInput", &["*"]),
+    Support::of("envoy.extensions.matching.common_inputs.network.v3.FilterStateInput", &["key"]),
+    Support::of("envoy.extensions.matching.common_inputs.environment_variable.v3.Config", &["*"]),
+    Support::of("envoy.extensions.matching.input_matchers.ip.v3.Ip", &["cidr_ranges"])
+        .ignoring(&[("stat_prefix", "the statistics of input matchers are not built")]),
     Support::of("envoy.config.route.v3.RouteMatch.GrpcRouteMatchOptions", &["*"]),
     Support::of(
         "envoy.config.route.v3.RouteAction",
@@ -187,6 +233,7 @@ pub(super) const TABLE: &[Support] = &[
             "response_headers_to_add",
             "response_headers_to_remove",
             "host_rewrite_literal",
+            "typed_per_filter_config",
         ],
     )
     .ignoring(&[("metadata_match", "it matters only with subset load balancing, which is refused")]),
