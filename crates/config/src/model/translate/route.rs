@@ -237,6 +237,5 @@ fn route(
         request_buffer_limit,
         metadata: metadata(message.metadata),
         per_filter: cx.per_filter(path, message.typed_per_filter_config),
-        ..Route::default()
     })
 }
