@@ -10,8 +10,8 @@ use rustc_hash::FxHashMap;
 
 use super::{
     Context, header,
-    match_tree::TreeRules,
     per_filter::metadata,
+    route_tree::TreeRules,
     shadow,
     value::{flag, size},
 };
