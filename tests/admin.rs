@@ -142,3 +142,13 @@ fn http_2_is_spoken_to_those_who_know() {
     let stats = body(&exchange(server.admin, "GET /stats?filter=^http.admin.downstream_cx_http2_total"));
     assert_eq!(stats, "http.admin.downstream_cx_http2_total: 1\n");
 }
+
+#[test]
+fn an_upgrade_is_answered_like_any_request() {
+    let server = Server::start(&config("x:0", "x:1"), &[]);
+    let mut client = connect(server.admin);
+    write!(client, "GET /ready HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("LIVE\n"), "{answer}");
+}

@@ -59,7 +59,9 @@ impl Stream {
 
     async fn take_request<D: ServerExchange>(&mut self, down: &mut D) -> Result<Vec<u8>, Failure> {
         let mut body = Vec::new();
-        while !self.request_ended() {
+        // What asks for an upgrade has no end before it gets its answer.
+        let is_upgrade = self.record.request().upgrade.is_some();
+        while !is_upgrade && !self.request_ended() {
             let end = match self.wait(down, |down, cx| down.poll_frame(cx)).await? {
                 Frame::Data { data, end } => {
                     self.record.info.bytes_received += data.len() as u64;
