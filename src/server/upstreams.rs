@@ -9,6 +9,7 @@ use std::{collections::HashMap, future::Future, rc::Rc, sync::Arc, time::Duratio
 use nuncio_api::{Runtime, Timers};
 use nuncio_config::model::{
     Bootstrap, Cluster,
+    bootstrap::Locality,
     cluster::{Discovery, DnsServers},
 };
 use nuncio_stats::{Store, WorkerId};
@@ -23,8 +24,14 @@ pub(crate) type Publisher = Rc<dyn Fn(&Arc<str>, Arc<HostSet>)>;
 /// All clusters of the process.
 pub(crate) struct Upstreams {
     sources: Vec<Rc<ClusterSource>>,
-    /// `node.locality.zone`
-    zone: Arc<str>,
+    local: Local,
+}
+
+/// Where this process is (`node.locality`), and its own cluster (`local_cluster_name`).
+#[derive(Clone)]
+struct Local {
+    locality: Arc<Locality>,
+    cluster: Option<Arc<str>>,
 }
 
 /// What a worker makes its own view of the clusters from.
@@ -32,7 +39,7 @@ pub(crate) struct Upstreams {
 pub(crate) struct UpstreamsSeed {
     clusters: Arc<[(Arc<Cluster>, Arc<HostSet>)]>,
     store: Arc<Store>,
-    zone: Arc<str>,
+    local: Local,
 }
 
 impl Upstreams {
@@ -44,12 +51,16 @@ impl Upstreams {
             source
         };
         let sources = bootstrap.clusters.iter().map(source).collect();
-        Self { sources, zone: bootstrap.node.locality.zone.as_str().into() }
+        let local = Local {
+            locality: Arc::new(bootstrap.node.locality.clone()),
+            cluster: bootstrap.local_cluster_name.as_deref().map(Arc::from),
+        };
+        Self { sources, local }
     }
 
     /// What workers start from.
     pub(super) fn seed(&self, store: &Arc<Store>) -> UpstreamsSeed {
-        UpstreamsSeed { clusters: self.clusters().into(), store: Arc::clone(store), zone: Arc::clone(&self.zone) }
+        UpstreamsSeed { clusters: self.clusters().into(), store: Arc::clone(store), local: self.local.clone() }
     }
 
     /// Starts resolving names; `publish` gets every new host set.
@@ -101,7 +112,7 @@ impl UpstreamsSeed {
     /// One worker's view.
     pub(super) fn for_worker(&self, worker: WorkerId, timers: &Timers, runtime: Runtime) -> Rc<ClusterManager> {
         let manager = ClusterManager::new(worker, Arc::clone(&self.store), timers.clone())
-            .with_local_zone(&self.zone)
+            .with_local(&self.local.locality, self.local.cluster.as_deref())
             .with_runtime(runtime);
         for (settings, hosts) in self.clusters.iter() {
             manager.add_or_update(Arc::clone(settings), Arc::clone(hosts));

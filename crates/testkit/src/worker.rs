@@ -62,7 +62,9 @@ async fn serve(seed: Seed, mut commands: UnboundedReceiver<Command>) {
     let sources: Vec<_> = seed.bootstrap.clusters.iter().map(source).collect();
     let runtime = Runtime::fixed(runtime_layers(&seed.bootstrap));
     let clusters = ClusterManager::new(WORKER, Arc::clone(&seed.store), timers.clone());
-    let clusters = clusters.with_local_zone(&seed.bootstrap.node.locality.zone).with_runtime(runtime.clone());
+    let clusters = clusters
+        .with_local(&seed.bootstrap.node.locality, seed.bootstrap.local_cluster_name.as_deref())
+        .with_runtime(runtime.clone());
     let clusters = Rc::new(clusters);
     for source in &sources {
         source.follow_runtime(runtime.clone());

@@ -12,6 +12,7 @@ use std::{
 
 use nuncio_api::{Runtime, Timers};
 use nuncio_config::model::{
+    bootstrap::Locality,
     cluster::{Breakers, Cluster as Settings},
     hcm::HeaderKeyFormat,
     listener::{SocketOption, SocketOptionValue, SocketState},
@@ -31,6 +32,7 @@ use nuncio_stats::{
 use rustc_hash::FxHashMap;
 
 use crate::{
+    host_set::HostSet,
     limits::LiveLimits,
     pool::{PoolProtocol, Sweeper},
     shared::{Breaker, ClusterShared, RoutingPriority},
@@ -55,6 +57,8 @@ pub(crate) struct Context {
     http2_stats: OnceCell<Shard>,
     connect: OnceCell<ConnectOptions>,
     local_zone: Rc<str>,
+    pub(crate) local: Rc<Locality>,
+    pub(crate) local_cluster: Rc<LocalCluster>,
     live: LiveLimits,
     zones: RefCell<FxHashMap<Box<str>, Rc<Shard>>>,
 }
@@ -74,6 +78,31 @@ impl Drop for Context {
 /// of workers `max_requests` may be passed when all of them fill up at once.
 const ALLOWANCE: u64 = 16;
 
+/// The cluster that this process belongs to (`local_cluster_name`).
+#[derive(Default)]
+pub(crate) struct LocalCluster {
+    name: String,
+    set: RefCell<Option<Arc<HostSet>>>,
+}
+
+impl LocalCluster {
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), set: RefCell::default() }
+    }
+
+    /// Its hosts, once known.
+    pub(crate) fn set(&self) -> Option<Arc<HostSet>> {
+        self.set.borrow().clone()
+    }
+
+    /// `cluster` has new hosts.
+    pub(crate) fn note(&self, cluster: &str, set: &Arc<HostSet>) {
+        if !self.name.is_empty() && cluster == self.name {
+            self.set.replace(Some(Arc::clone(set)));
+        }
+    }
+}
+
 /// What a worker gives every cluster.
 #[derive(Clone)]
 pub(crate) struct Environment {
@@ -83,6 +112,9 @@ pub(crate) struct Environment {
     pub(crate) sweeper: Rc<Sweeper>,
     /// Zone of this process; empty when it has none.
     pub(crate) local_zone: Rc<str>,
+    /// `node.locality`
+    pub(crate) local: Rc<Locality>,
+    pub(crate) local_cluster: Rc<LocalCluster>,
     pub(crate) runtime: Runtime,
 }
 
@@ -93,7 +125,8 @@ impl Context {
         environment: &Environment,
         rng: fastrand::Rng,
     ) -> Rc<Self> {
-        let Environment { worker, store, timers, sweeper, local_zone, runtime } = environment.clone();
+        let Environment { worker, store, timers, sweeper, local_zone, local, local_cluster, runtime } =
+            environment.clone();
         Rc::new(Self {
             stats: shared.group().shard(worker),
             tracked: TrackedStats::new(&shared, &settings, environment),
@@ -111,6 +144,8 @@ impl Context {
             http2_stats: OnceCell::new(),
             connect: OnceCell::new(),
             local_zone,
+            local,
+            local_cluster,
             live: LiveLimits::new(runtime),
             zones: RefCell::default(),
         })

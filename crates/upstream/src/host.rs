@@ -8,6 +8,7 @@ use std::{
     cell::{Cell, OnceCell, Ref, RefCell},
     rc::Rc,
     sync::Arc,
+    time::Duration,
 };
 
 use nuncio_config::model::{
@@ -114,6 +115,11 @@ impl Host {
     /// `load_balancing_weight`
     pub fn weight(&self) -> u32 {
         self.state.entry.borrow().weight
+    }
+
+    /// For how long it has been a host of the cluster.
+    pub(crate) fn age(&self) -> Duration {
+        self.state.description.since.elapsed()
     }
 
     /// Requests on this host from this worker.

@@ -11,11 +11,16 @@ use std::{
 };
 
 use nuncio_api::{Runtime, Timers};
-use nuncio_config::model::cluster::Cluster as Settings;
+use nuncio_config::model::{bootstrap::Locality, cluster::Cluster as Settings};
 use nuncio_stats::{Store, WorkerId};
 use rustc_hash::FxHashMap;
 
-use crate::{cluster::Cluster, context::Environment, host_set::HostSet, pool::Sweeper};
+use crate::{
+    cluster::Cluster,
+    context::{Environment, LocalCluster},
+    host_set::HostSet,
+    pool::Sweeper,
+};
 
 /// The clusters of one worker.
 pub struct ClusterManager {
@@ -41,17 +46,29 @@ impl ClusterManager {
     pub fn seeded(worker: WorkerId, store: Arc<Store>, timers: Timers, seed: u64) -> Self {
         let sweeper = Sweeper::new(timers.clone());
         Self {
-            environment: Environment { worker, store, timers, sweeper, local_zone: "".into(), runtime: Runtime::default() },
+            environment: Environment {
+                worker,
+                store,
+                timers,
+                sweeper,
+                local_zone: "".into(),
+                local: Rc::default(),
+                local_cluster: Rc::default(),
+                runtime: Runtime::default(),
+            },
             clusters: RefCell::default(),
             rng: RefCell::new(fastrand::Rng::with_seed(seed)),
         }
     }
 
-    /// Says in which zone this process is (`node.locality.zone`): requests to hosts with a zone
-    /// are then counted by zones too.
+    /// Says where this process is (`node.locality`): requests to hosts with a zone are then counted
+    /// by zones too. With the name of its own cluster (`local_cluster_name`) requests stay in their
+    /// locality where they can. To be said before any cluster is added.
     #[must_use]
-    pub fn with_local_zone(mut self, zone: &str) -> Self {
-        self.environment.local_zone = zone.into();
+    pub fn with_local(mut self, locality: &Locality, cluster: Option<&str>) -> Self {
+        self.environment.local_zone = locality.zone.as_str().into();
+        self.environment.local = Rc::new(locality.clone());
+        self.environment.local_cluster = Rc::new(LocalCluster::new(cluster.unwrap_or_default()));
         self
     }
 
@@ -65,6 +82,7 @@ impl ClusterManager {
     /// Adds a cluster. One of the same name with other settings is replaced, and drains; with the
     /// same settings it gets the host set.
     pub fn add_or_update(&self, settings: Arc<Settings>, hosts: Arc<HostSet>) {
+        self.environment.local_cluster.note(&settings.name, &hosts);
         let mut clusters = self.clusters.borrow_mut();
         let same = clusters.get_mut(&settings.name).filter(|entry| Arc::ptr_eq(&entry.settings, &settings));
         if let Some(entry) = same {
@@ -79,6 +97,7 @@ impl ClusterManager {
 
     /// New hosts for a cluster that is known; otherwise nothing happens.
     pub fn set_hosts(&self, name: &str, hosts: Arc<HostSet>) {
+        self.environment.local_cluster.note(name, &hosts);
         if let Some(entry) = self.clusters.borrow_mut().get_mut(name) {
             entry.set_hosts(hosts);
         }

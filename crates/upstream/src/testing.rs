@@ -8,7 +8,7 @@ use nuncio_config::model::{
     Address,
     cluster::{
         Breakers, Cluster as Settings, Discovery, Dns, DnsFamily, DnsServers, Endpoint, EndpointHealth, HappyEyeballs,
-        LbPolicy, LocalityEndpoints, UpstreamProtocol,
+        LbPolicy, LocalityBalancing, LocalityEndpoints, UpstreamProtocol, ZoneAware,
     },
     hcm::{CommonOptions, Http1Options, Http2Options, Underscores},
 };
@@ -59,6 +59,9 @@ pub(crate) fn settings(endpoints: Vec<Endpoint>) -> Settings {
         connect_timeout: Duration::from_secs(5),
         per_connection_buffer_limit: 1 << 20,
         lb: LbPolicy::RoundRobin,
+        localities: LocalityBalancing::ZoneAware(ZoneAware::default()),
+        slow_start: None,
+        close_connections_on_host_set_change: false,
         healthy_panic_threshold: 50.0,
         endpoints: vec![LocalityEndpoints { endpoints, ..LocalityEndpoints::default() }],
         breakers_default: Breakers::default(),

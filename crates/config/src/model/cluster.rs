@@ -26,6 +26,12 @@ pub struct Cluster {
     pub per_connection_buffer_limit: usize,
     /// Load balancing.
     pub lb: LbPolicy,
+    /// How load is shared among localities.
+    pub localities: LocalityBalancing,
+    /// `slow_start_config` of ROUND_ROBIN and LEAST_REQUEST.
+    pub slow_start: Option<SlowStart>,
+    /// `common_lb_config.close_connections_on_host_set_change`
+    pub close_connections_on_host_set_change: bool,
     /// `common_lb_config.healthy_panic_threshold` in percent (50).
     pub healthy_panic_threshold: f64,
     /// Endpoints as configured.
@@ -110,6 +116,8 @@ pub enum LbPolicy {
         choice_count: u32,
         /// Exponent of the active request count when weights differ.
         active_request_bias: f64,
+        /// `selection_method: FULL_SCAN`: all hosts are looked at.
+        full_scan: bool,
     },
     /// RANDOM
     Random,
@@ -124,6 +132,45 @@ impl LbPolicy {
     pub fn is_hashing(&self) -> bool {
         matches!(self, Self::RingHash(_) | Self::Maglev(_))
     }
+}
+
+/// `locality_lb_config` and its like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LocalityBalancing {
+    /// `locality_weighted_lb_config`: by `load_balancing_weight` of the localities.
+    Weighted,
+    /// `zone_aware_lb_config`, and the default: to the own locality as far as it has room.
+    ZoneAware(ZoneAware),
+}
+
+/// `ZoneAwareLbConfig`. Counts only when `cluster_manager.local_cluster_name` is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZoneAware {
+    /// `routing_enabled` (100) in percent of the requests
+    pub routing_enabled: u8,
+    /// `min_cluster_size` (6)
+    pub min_cluster_size: u64,
+    /// `fail_traffic_on_panic`
+    pub fail_traffic_on_panic: bool,
+    /// `force_locality_direct_routing`
+    pub force_direct: bool,
+}
+
+impl Default for ZoneAware {
+    fn default() -> Self {
+        Self { routing_enabled: 100, min_cluster_size: 6, fail_traffic_on_panic: false, force_direct: false }
+    }
+}
+
+/// `SlowStartConfig`: a new host takes its full part of the load only after a while.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SlowStart {
+    /// `slow_start_window`
+    pub window: Duration,
+    /// `aggression` (1.0)
+    pub aggression: f64,
+    /// `min_weight_percent` (10)
+    pub min_weight_percent: f64,
 }
 
 /// `RingHash` and `Cluster.RingHashLbConfig`.
@@ -173,6 +220,8 @@ pub struct LocalityEndpoints {
     pub locality: Locality,
     /// Priority, 0 first.
     pub priority: u32,
+    /// `load_balancing_weight` among localities; none takes no load where weights count.
+    pub weight: u32,
     /// Hosts.
     pub endpoints: Vec<Endpoint>,
 }

@@ -2,28 +2,30 @@
 //!
 //! Hosts and pickers are built from the latest [`HostSet`] when the first request asks for one, so
 //! a cluster that is never used costs a map entry. A new host set keeps the [`Host`]s that stay,
-//! with their pools; the others drain. The way of a pick: priority and health by the set's plan,
-//! then the policy's picker over those hosts, then again if the caller rejects the host (retry
-//! predicates) as often as it allows.
+//! with their pools; the others drain, and all with `close_connections_on_host_set_change`. A pick
+//! ([`local_hosts`]) is made again if the caller rejects the host (retry predicates), as often as
+//! it allows.
 
+mod local_hosts;
 #[cfg(test)]
 mod tests;
+mod zones;
 
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-use nuncio_config::model::cluster::{Cluster as Settings, EndpointHealth};
-use nuncio_stats::{Shard, templates::cluster_stats as stats};
-use rustc_hash::FxHashMap;
+use nuncio_config::model::cluster::Cluster as Settings;
+use nuncio_stats::Shard;
 
 use crate::{
     context::{Context, Environment, RetryPermit},
     host::Host,
-    host_set::{HostDescription, HostEntry, HostSet, PreviousPriorities, priority::HostSource},
-    lb::{Hosts, Picker},
+    host_set::{HostSet, PreviousPriorities},
     pool::{Acquire, AcquireOptions},
     shared::RoutingPriority,
     tracked::TrackedStats,
 };
+
+use local_hosts::LocalHosts;
 
 /// What a request tells the load balancer.
 #[derive(Clone, Copy, Default)]
@@ -36,41 +38,6 @@ pub struct LbContext<'a> {
     pub max_attempts: u32,
     /// Where attempts went before (`retry_priority`).
     pub previous_priorities: Option<&'a PreviousPriorities>,
-}
-
-/// Hosts of one priority that a pick may be made among.
-struct Candidates {
-    hosts: Vec<Rc<Host>>,
-    picker: Picker,
-}
-
-impl Hosts for [Rc<Host>] {
-    fn len(&self) -> usize {
-        <[Rc<Host>]>::len(self)
-    }
-
-    fn weight(&self, index: usize) -> u32 {
-        self.get(index).map_or(1, |host| host.weight())
-    }
-
-    fn active(&self, index: usize) -> u32 {
-        self.get(index).map_or(0, |host| host.rq_active())
-    }
-}
-
-#[derive(Default)]
-struct Priority {
-    healthy: Option<Candidates>,
-    degraded: Option<Candidates>,
-    all: Option<Candidates>,
-}
-
-/// The hosts of the latest set, built when first needed.
-struct LocalHosts {
-    set: Arc<HostSet>,
-    is_built: bool,
-    hosts: FxHashMap<*const HostDescription, Rc<Host>>,
-    priorities: Vec<Priority>,
 }
 
 /// One cluster on one worker.
@@ -87,8 +54,7 @@ impl Cluster {
         rng: fastrand::Rng,
     ) -> Rc<Self> {
         let context = Context::new(settings, Arc::clone(set.shared()), environment, rng);
-        let hosts = LocalHosts { set, is_built: false, hosts: FxHashMap::default(), priorities: Vec::new() };
-        Rc::new(Self { context, hosts: RefCell::new(hosts) })
+        Rc::new(Self { context, hosts: RefCell::new(LocalHosts::new(set)) })
     }
 
     /// The settings.
@@ -137,27 +103,7 @@ impl Cluster {
 
     /// A newer host set. Hosts that are not in it drain.
     pub(crate) fn set_hosts(&self, set: Arc<HostSet>) {
-        let mut hosts = self.hosts.borrow_mut();
-        hosts.set = set;
-        if !hosts.is_built {
-            return;
-        }
-        hosts.is_built = false;
-        hosts.priorities.clear();
-        let stays: FxHashMap<_, _> =
-            hosts.set.hosts().map(|entry| (Arc::as_ptr(&entry.description), Arc::clone(entry))).collect();
-        let mut gone = Vec::new();
-        hosts.hosts.retain(|description, host| match stays.get(description) {
-            Some(entry) => {
-                host.update(Arc::clone(entry));
-                true
-            }
-            None => {
-                gone.push(Rc::clone(host));
-                false
-            }
-        });
-        drop(hosts);
+        let gone = self.hosts.borrow_mut().replace(set, &self.context.settings);
         for host in gone {
             host.drain();
         }
@@ -165,8 +111,8 @@ impl Cluster {
 
     /// The cluster is gone: what is in use finishes, the rest closes.
     pub(crate) fn drain(&self) {
-        let hosts = std::mem::take(&mut self.hosts.borrow_mut().hosts);
-        for host in hosts.into_values() {
+        let hosts = self.hosts.borrow_mut().take();
+        for host in hosts {
             host.drain();
         }
     }
@@ -184,79 +130,4 @@ fn accepted(lb: &LbContext<'_>, mut pick: impl FnMut(u32) -> Option<Rc<Host>>) -
         }
     }
     Some(chosen)
-}
-
-impl LocalHosts {
-    fn build(&mut self, context: &Rc<Context>) {
-        if std::mem::replace(&mut self.is_built, true) {
-            return;
-        }
-        for entry in self.set.hosts() {
-            self.hosts.entry(Arc::as_ptr(&entry.description)).or_insert_with(|| Host::new(context, Arc::clone(entry)));
-        }
-        self.priorities = self.set.priorities().iter().map(|_| Priority::default()).collect();
-    }
-
-    /// The priority that `hash` falls to. Panic is counted once for all attempts.
-    fn hashed_priority(&self, context: &Context, hash: u64) -> usize {
-        let (priority, _) = self.set.plan().pick(hash);
-        if self.set.plan().0.get(priority).is_some_and(|load| load.panic) {
-            context.stats.inc(stats::LB_HEALTHY_PANIC);
-        }
-        priority
-    }
-
-    /// The host at the place of `hash` in the table of the priority that `hash` falls to.
-    fn choose_hashed(&self, context: &Context, priority: usize, hash: u64, attempt: u32) -> Option<Rc<Host>> {
-        let active = || context.stats.group().gauge(stats::UPSTREAM_RQ_ACTIVE);
-        let entry = self.set.hash_table(priority)?.choose(hash, attempt, active)?;
-        self.hosts.get(&Arc::as_ptr(&entry.description)).map(Rc::clone)
-    }
-
-    fn choose(&mut self, context: &Context, lb: &LbContext<'_>) -> Option<Rc<Host>> {
-        let (index, source) = self.roll(context, lb);
-        if source == HostSource::Panic {
-            context.stats.inc(stats::LB_HEALTHY_PANIC);
-        }
-        let entries = self.set.priorities().get(index)?;
-        let priority = self.priorities.get_mut(index)?;
-        let slot = match source {
-            HostSource::Healthy => &mut priority.healthy,
-            HostSource::Degraded => &mut priority.degraded,
-            HostSource::Panic => &mut priority.all,
-        };
-        let mut rng = context.rng.borrow_mut();
-        let candidates = slot.get_or_insert_with(|| {
-            let hosts = candidates(&self.hosts, entries, source);
-            let picker = Picker::new(&context.settings.lb, hosts.as_slice(), &mut rng);
-            Candidates { hosts, picker }
-        });
-        let at = candidates.picker.pick(candidates.hosts.as_slice(), &mut rng)?;
-        candidates.hosts.get(at).map(Rc::clone)
-    }
-
-    /// Which hosts of which priority, by the dice.
-    fn roll(&self, context: &Context, lb: &LbContext<'_>) -> (usize, HostSource) {
-        let plan = self.set.plan();
-        match (lb.previous_priorities, plan.0.as_slice()) {
-            // With one priority and nobody degraded the dice decide nothing.
-            (_, [only]) if only.degraded == 0 && !only.panic => (0, HostSource::Healthy),
-            (None, _) => plan.pick(context.roll()),
-            (Some(previous), _) => previous.with_plan(&self.set, |plan| plan.pick(context.roll())),
-        }
-    }
-}
-
-fn candidates(
-    hosts: &FxHashMap<*const HostDescription, Rc<Host>>,
-    entries: &[Arc<HostEntry>],
-    source: HostSource,
-) -> Vec<Rc<Host>> {
-    let wanted = |entry: &&Arc<HostEntry>| match source {
-        HostSource::Healthy => entry.health == EndpointHealth::Healthy,
-        HostSource::Degraded => entry.health == EndpointHealth::Degraded,
-        HostSource::Panic => true,
-    };
-    let found = entries.iter().filter(wanted);
-    found.filter_map(|entry| hosts.get(&Arc::as_ptr(&entry.description)).map(Rc::clone)).collect()
 }

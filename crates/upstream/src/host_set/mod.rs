@@ -6,6 +6,7 @@
 //! snapshot shares with the old one as long as the host stays; a worker recognises it by that and
 //! keeps the host's pools.
 
+pub(crate) mod localities;
 mod previous_priorities;
 pub mod priority;
 
@@ -13,16 +14,18 @@ use std::sync::Arc;
 
 use nuncio_config::model::{
     bootstrap::Locality,
-    cluster::{Cluster as Settings, EndpointHealth, Metadata},
+    cluster::{Cluster as Settings, EndpointHealth, LocalityBalancing, Metadata},
 };
 use nuncio_net::SocketAddress;
 use nuncio_stats::{Shard, templates::cluster_stats as stats};
+use tokio::time::Instant;
 
 use crate::{
     lb::hash::HashTable,
     shared::ClusterShared,
     tally::{HostStat, Tally},
 };
+use localities::{Localities, weight};
 pub use previous_priorities::PreviousPriorities;
 use priority::{Availability, HostCounts, PriorityPlan};
 
@@ -30,13 +33,15 @@ use priority::{Availability, HostCounts, PriorityPlan};
 #[derive(Debug)]
 pub struct HostDescription {
     hostname: Box<str>,
+    /// When it came (`slow_start_config`).
+    pub(crate) since: Instant,
     pub(crate) tally: Tally,
 }
 
 impl HostDescription {
     /// A host that was never used.
     pub fn new(hostname: &str, shared: &ClusterShared) -> Arc<Self> {
-        Arc::new(Self { hostname: hostname.into(), tally: Tally::new(shared.threads()) })
+        Arc::new(Self { hostname: hostname.into(), since: Instant::now(), tally: Tally::new(shared.threads()) })
     }
 
     /// `hostname` of the endpoint, or the name that was resolved; empty when there is none.
@@ -161,15 +166,46 @@ fn hash_tables(
     priorities: &[Vec<Arc<HostEntry>>],
     plan: &PriorityPlan,
 ) -> Vec<HashTable> {
-    let table = |(hosts, load): (&Vec<Arc<HostEntry>>, &priority::PriorityLoad)| {
-        let is_wanted = |host: &&Arc<HostEntry>| load.panic || host.health == EndpointHealth::Healthy;
-        let hosts = hosts.iter().filter(is_wanted).map(Arc::clone).collect();
-        HashTable::new(settings, hosts, shared.lb_group())
+    let table = |(index, (hosts, load)): (usize, (&Vec<Arc<HostEntry>>, &priority::PriorityLoad))| {
+        let is_wanted = |host: &HostEntry| load.panic || host.health == EndpointHealth::Healthy;
+        HashTable::new(settings, weights(settings, index, hosts, is_wanted), shared.lb_group())
     };
     if !settings.lb.is_hashing() {
         return Vec::new();
     }
-    priorities.iter().zip(&plan.0).filter_map(table).collect()
+    priorities.iter().zip(&plan.0).enumerate().filter_map(table).collect()
+}
+
+/// The hosts that are wanted, each with its part of all weights. Where localities have weights a
+/// locality's part is shared among its hosts.
+fn weights(
+    settings: &Settings,
+    priority: usize,
+    hosts: &[Arc<HostEntry>],
+    is_wanted: impl Fn(&HostEntry) -> bool,
+) -> Vec<(Arc<HostEntry>, f64)> {
+    let mut weighted = Vec::new();
+    let mut share = |hosts: &mut dyn Iterator<Item = &Arc<HostEntry>>, part: f64| {
+        let hosts: Vec<_> = hosts.filter(|host| is_wanted(host)).collect();
+        let sum: u64 = hosts.iter().map(|host| u64::from(host.weight)).sum();
+        #[expect(clippy::cast_precision_loss, reason = "a sum of weights is below 2^53")]
+        let sum = sum as f64;
+        weighted.extend(hosts.iter().map(|host| (Arc::clone(host), f64::from(host.weight) * part / sum)));
+    };
+    if settings.localities != LocalityBalancing::Weighted {
+        share(&mut hosts.iter(), 1.0);
+        return weighted;
+    }
+    let localities = Localities::new(hosts, &Locality::default());
+    let members = |locality| localities.hosts(locality).iter().filter_map(|at| hosts.get(*at));
+    let weight = |locality| members(locality).next().map_or(0, |host| weight(settings, &host.locality, priority));
+    let sum: u64 = (0..localities.len()).map(|locality| u64::from(weight(locality))).sum();
+    for locality in (0..localities.len()).filter(|locality| weight(*locality) > 0) {
+        #[expect(clippy::cast_precision_loss, reason = "a sum of weights is below 2^53")]
+        let part = f64::from(weight(locality)) / sum as f64;
+        share(&mut members(locality), part);
+    }
+    weighted
 }
 
 fn count(hosts: &[Arc<HostEntry>]) -> HostCounts {

@@ -19,7 +19,7 @@ pub struct HostCounts {
 }
 
 /// Which hosts of a priority a pick is made among.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HostSource {
     /// The healthy ones.
     Healthy,
@@ -27,6 +27,16 @@ pub enum HostSource {
     Degraded,
     /// All, whatever their health: panic.
     Panic,
+}
+
+impl HostSource {
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Self::Healthy => 0,
+            Self::Degraded => 1,
+            Self::Panic => 2,
+        }
+    }
 }
 
 /// Load and panic of one priority.

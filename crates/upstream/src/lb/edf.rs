@@ -52,6 +52,15 @@ impl Schedule {
         schedule
     }
 
+    /// Those that have any weight.
+    pub(crate) fn of_weighted(weights: impl Iterator<Item = f64>) -> Self {
+        let mut schedule = Self::default();
+        for (host, weight) in weights.enumerate().filter(|(_, weight)| *weight > 0.0) {
+            schedule.file(host, weight);
+        }
+        schedule
+    }
+
     /// The next host; `weight` tells what it weighs now, which decides when it comes again.
     pub(crate) fn pick(&mut self, weight: impl FnOnce(usize) -> f64) -> Option<usize> {
         let entry = self.queue.pop()?;

@@ -4,6 +4,9 @@ use super::*;
 
 struct Fleet(Vec<(u32, u32)>);
 
+/// Active requests of a host that is a second old.
+const NEW: u32 = 77;
+
 impl Hosts for Fleet {
     fn len(&self) -> usize {
         self.0.len()
@@ -16,11 +19,16 @@ impl Hosts for Fleet {
     fn active(&self, index: usize) -> u32 {
         self.0[index].1
     }
+
+    fn age(&self, index: usize) -> Option<Duration> {
+        // In these tests the host of most active requests is the new one.
+        Some(Duration::from_secs(if self.0[index].1 == NEW { 1 } else { 1000 }))
+    }
 }
 
 fn counts(policy: &LbPolicy, fleet: &Fleet, picks: usize, seed: u64) -> Vec<usize> {
     let mut rng = fastrand::Rng::with_seed(seed);
-    let mut picker = Picker::new(policy, fleet, &mut rng);
+    let mut picker = Picker::new(policy, None, fleet, &mut rng);
     let mut counts = vec![0; fleet.len()];
     for _ in 0..picks {
         counts[picker.pick(fleet, &mut rng).unwrap()] += 1;
@@ -28,7 +36,7 @@ fn counts(policy: &LbPolicy, fleet: &Fleet, picks: usize, seed: u64) -> Vec<usiz
     counts
 }
 
-const LEAST: LbPolicy = LbPolicy::LeastRequest { choice_count: 2, active_request_bias: 1.0 };
+const LEAST: LbPolicy = LbPolicy::LeastRequest { choice_count: 2, active_request_bias: 1.0, full_scan: false };
 
 proptest! {
     #[test]
@@ -79,7 +87,7 @@ proptest! {
 fn nothing_is_picked_from_no_hosts() {
     let mut rng = fastrand::Rng::with_seed(1);
     for policy in [LbPolicy::RoundRobin, LEAST, LbPolicy::Random] {
-        let mut picker = Picker::new(&policy, &Fleet(Vec::new()), &mut rng);
+        let mut picker = Picker::new(&policy, None, &Fleet(Vec::new()), &mut rng);
         assert_eq!(picker.pick(&Fleet(Vec::new()), &mut rng), None);
     }
 }
@@ -90,8 +98,31 @@ fn workers_start_at_different_hosts() {
     let starts: std::collections::HashSet<_> = (0..50)
         .map(|seed| {
             let mut rng = fastrand::Rng::with_seed(seed);
-            Picker::new(&LbPolicy::RoundRobin, &fleet, &mut rng).pick(&fleet, &mut rng)
+            Picker::new(&LbPolicy::RoundRobin, None, &fleet, &mut rng).pick(&fleet, &mut rng)
         })
         .collect();
     assert!(starts.len() > 4);
+}
+
+#[test]
+fn a_new_host_takes_its_part_of_the_load_little_by_little() {
+    let share = |window, aggression, min_weight_percent| {
+        let settings = Settings { window: Duration::from_secs(window), aggression, min_weight_percent };
+        let fleet = Fleet(vec![(1, 0), (1, NEW)]);
+        let mut rng = fastrand::Rng::with_seed(1);
+        let mut picker = Picker::new(&LbPolicy::RoundRobin, Some(SlowStart(settings)), &fleet, &mut rng);
+        (0..1100).filter(|_| picker.pick(&fleet, &mut rng) == Some(1)).count()
+    };
+    assert!(share(10, 1.0, 1.0).abs_diff(100) <= 2, "a second of ten is a tenth of the weight");
+    assert!(share(100, 1.0, 10.0).abs_diff(100) <= 2, "at least ten percent");
+    assert!(share(100, 2.0, 1.0).abs_diff(100) <= 2, "the root of a hundredth");
+    assert_eq!(share(1, 1.0, 10.0), 550, "the window is over");
+}
+
+#[test]
+fn a_full_scan_finds_the_least_busy_host() {
+    let policy = LbPolicy::LeastRequest { choice_count: 2, active_request_bias: 1.0, full_scan: true };
+    let got = counts(&policy, &Fleet(vec![(1, 2), (1, 1), (1, 3), (1, 1)]), 1000, 3);
+    assert_eq!((got[0], got[2]), (0, 0));
+    assert!(got[1].abs_diff(500) < 100);
 }

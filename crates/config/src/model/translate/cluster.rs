@@ -11,7 +11,9 @@ use envoy_types::pb::envoy::{
 };
 
 use super::{
-    Context, endpoint, extension, listener,
+    Context, endpoint, extension,
+    lb::Balancing,
+    listener,
     socket::{self, Names},
     value::{number, percent, size},
 };
@@ -36,14 +38,14 @@ pub(super) fn cluster(cx: &mut Context<'_>, path: &Path<'_>, mut message: pb::Cl
     if let Some(transport) = message.transport_socket.take() {
         listener::transport_socket(cx, &path.field("transport_socket"), transport);
     }
-    let lb = cx.load_balancing(path, &mut message);
+    let Balancing { policy, localities, slow_start } = cx.load_balancing(path, &mut message);
     let Protocols { protocol, common, http1, http2 } = protocols(cx, path, &mut message);
     let hosts = endpoint::assignment(cx, path, message.load_assignment.take(), discovery);
     let breakers = message.circuit_breakers.take().unwrap_or_default();
     let (breakers_default, breakers_high) = circuit_breakers(cx, &path.field("circuit_breakers"), breakers);
     let bind = message.upstream_bind_config.take().unwrap_or_default();
     let bind_address = bind_address(cx, &path.field("upstream_bind_config"), bind.source_address);
-    let panic = message.common_lb_config.take().unwrap_or_default().healthy_panic_threshold;
+    let common_lb = message.common_lb_config.take().unwrap_or_default();
     let connection = message.upstream_connection_options.take().unwrap_or_default();
     let alternative = Some(message.alt_stat_name).filter(|name| !name.is_empty());
     let stat_name = alternative.unwrap_or_else(|| message.name.clone());
@@ -56,8 +58,11 @@ pub(super) fn cluster(cx: &mut Context<'_>, path: &Path<'_>, mut message: pb::Cl
             .duration(&path.field("connect_timeout"), message.connect_timeout)
             .unwrap_or(CONNECT_TIMEOUT),
         per_connection_buffer_limit: size(message.per_connection_buffer_limit_bytes, 1024 * 1024),
-        lb,
-        healthy_panic_threshold: percent(panic, 50.0),
+        lb: policy,
+        localities,
+        slow_start,
+        close_connections_on_host_set_change: common_lb.close_connections_on_host_set_change,
+        healthy_panic_threshold: percent(common_lb.healthy_panic_threshold, 50.0),
         endpoints: hosts.localities,
         breakers_default,
         breakers_high,

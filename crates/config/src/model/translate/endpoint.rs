@@ -73,7 +73,12 @@ fn locality_endpoints(
     for (index, wire) in message.lb_endpoints.into_iter().enumerate() {
         endpoints.extend(endpoint(cx, &path.item("lb_endpoints", index), wire, discovery));
     }
-    LocalityEndpoints { locality: locality(message.locality), priority: message.priority, endpoints }
+    LocalityEndpoints {
+        locality: locality(message.locality),
+        priority: message.priority,
+        weight: number(message.load_balancing_weight, 0),
+        endpoints,
+    }
 }
 
 /// A locality; empty when unset.

@@ -5,17 +5,22 @@ use envoy_types::pb::{
         config::{cluster::v3 as pb, core::v3::RuntimeDouble},
         extensions::load_balancing_policies::{
             common::v3::ConsistentHashingLbConfig,
-            least_request::v3::LeastRequest,
+            least_request::v3::{LeastRequest, least_request::SelectionMethod},
             maglev::v3::Maglev as WireMaglev,
+            random::v3::Random as WireRandom,
             ring_hash::v3::{RingHash as WireRingHash, ring_hash::HashFunction as WireFunction},
+            round_robin::v3::RoundRobin as WireRoundRobin,
         },
     },
     google::protobuf::{Any, UInt32Value, UInt64Value},
 };
 
-use super::{Context, extension, value::number};
+use super::{
+    Context, extension, locality,
+    value::{flag, number},
+};
 use crate::model::{
-    cluster::{ConsistentHashing, HashFunction, LbPolicy, Maglev, RingHash},
+    cluster::{ConsistentHashing, HashFunction, LbPolicy, LocalityBalancing, Maglev, RingHash, SlowStart},
     report::Path,
 };
 
@@ -29,20 +34,40 @@ const MINIMUM_RING_SIZE: u64 = 1024;
 const MAXIMUM_RING_SIZE: u64 = 8 * 1024 * 1024;
 const TABLE_SIZE: u64 = 65537;
 
+/// A policy and what goes with it.
+pub(super) struct Balancing {
+    pub(super) policy: LbPolicy,
+    pub(super) localities: LocalityBalancing,
+    pub(super) slow_start: Option<SlowStart>,
+}
+
+impl Balancing {
+    fn plain(policy: LbPolicy, localities: LocalityBalancing) -> Self {
+        Self { policy, localities, slow_start: None }
+    }
+}
+
 impl Context<'_> {
     /// The policy of a cluster: the typed list wins over `lb_policy`.
-    pub(super) fn load_balancing(&mut self, path: &Path<'_>, message: &mut pb::Cluster) -> LbPolicy {
-        use pb::cluster::{LbConfig, LbPolicy as Old};
+    pub(super) fn load_balancing(&mut self, path: &Path<'_>, message: &mut pb::Cluster) -> Balancing {
         if let Some(typed) = message.load_balancing_policy.take() {
             return self.typed_policy(&path.field("load_balancing_policy"), &typed);
         }
+        let policy = self.old_policy(path, message);
+        let has_slow_start = matches!(policy, LbPolicy::RoundRobin | LbPolicy::LeastRequest { .. });
+        let slow_start = self.old_slow_start(path, message.lb_config.as_ref()).filter(|_| has_slow_start);
+        Balancing { policy, localities: locality::old(message), slow_start }
+    }
+
+    fn old_policy(&mut self, path: &Path<'_>, message: &pb::Cluster) -> LbPolicy {
+        use pb::cluster::{LbConfig, LbPolicy as Old};
         match (message.lb_policy(), &message.lb_config) {
             (Old::RoundRobin, _) => LbPolicy::RoundRobin,
             (Old::Random, _) => LbPolicy::Random,
             (Old::LeastRequest, Some(LbConfig::LeastRequestLbConfig(config))) => {
-                least_request(config.choice_count, config.active_request_bias.as_ref())
+                least_request(config.choice_count, config.active_request_bias.as_ref(), false)
             }
-            (Old::LeastRequest, _) => least_request(None, None),
+            (Old::LeastRequest, _) => least_request(None, None, false),
             (Old::RingHash, config) => {
                 let config = match config {
                     Some(LbConfig::RingHashLbConfig(config)) => *config,
@@ -87,7 +112,7 @@ impl Context<'_> {
     }
 
     /// The first policy of the list that is built, as Envoy does.
-    fn typed_policy(&mut self, path: &Path<'_>, list: &pb::LoadBalancingPolicy) -> LbPolicy {
+    fn typed_policy(&mut self, path: &Path<'_>, list: &pb::LoadBalancingPolicy) -> Balancing {
         for (index, policy) in list.policies.iter().enumerate() {
             let config = policy.typed_extension_config.as_ref().and_then(|config| config.typed_config.as_ref());
             let path = path.item("policies", index);
@@ -101,16 +126,29 @@ impl Context<'_> {
         let built = &[ROUND_ROBIN, LEAST_REQUEST, RANDOM, RING_HASH, MAGLEV];
         let config = first.and_then(|config| config.typed_config.as_ref());
         self.unknown_extension(&path.item("policies", 0), "load balancing policy", name, config, built);
-        LbPolicy::RoundRobin
+        Balancing::plain(LbPolicy::RoundRobin, locality::typed(None))
     }
 
-    fn policy(&mut self, path: &Path<'_>, any: &Any) -> Option<LbPolicy> {
+    #[expect(deprecated, reason = "`enable_full_scan` is still accepted")]
+    fn policy(&mut self, path: &Path<'_>, any: &Any) -> Option<Balancing> {
         Some(match extension::type_name(any) {
-            ROUND_ROBIN => LbPolicy::RoundRobin,
-            RANDOM => LbPolicy::Random,
+            ROUND_ROBIN => {
+                let message: WireRoundRobin = self.decode(path, &any.value).unwrap_or_default();
+                let localities = locality::typed(message.locality_lb_config);
+                let slow_start = self.slow_start(path, message.slow_start_config);
+                Balancing { policy: LbPolicy::RoundRobin, localities, slow_start }
+            }
+            RANDOM => {
+                let message: WireRandom = self.decode(path, &any.value).unwrap_or_default();
+                Balancing::plain(LbPolicy::Random, locality::typed(message.locality_lb_config))
+            }
             LEAST_REQUEST => {
                 let message: LeastRequest = self.decode(path, &any.value).unwrap_or_default();
-                least_request(message.choice_count, message.active_request_bias.as_ref())
+                let full_scan =
+                    message.selection_method() == SelectionMethod::FullScan || flag(message.enable_full_scan, false);
+                let policy = least_request(message.choice_count, message.active_request_bias.as_ref(), full_scan);
+                let localities = locality::typed(message.locality_lb_config);
+                Balancing { policy, localities, slow_start: self.slow_start(path, message.slow_start_config) }
             }
             RING_HASH => {
                 let message: WireRingHash = self.decode(path, &any.value).unwrap_or_default();
@@ -119,12 +157,14 @@ impl Context<'_> {
                     WireFunction::MurmurHash2 => HashFunction::Murmur2,
                 };
                 let sizes = (message.minimum_ring_size, message.maximum_ring_size);
-                self.ring_hash(path, sizes, function, typed_ring_hashing(message))
+                let localities = locality::weighted_if(message.locality_weighted_lb_config.is_some());
+                Balancing::plain(self.ring_hash(path, sizes, function, typed_ring_hashing(message)), localities)
             }
             MAGLEV => {
                 let message: WireMaglev = self.decode(path, &any.value).unwrap_or_default();
                 let common = message.consistent_hashing_lb_config.unwrap_or_default();
-                self.maglev(path, message.table_size, typed_hashing(&common))
+                let localities = locality::weighted_if(message.locality_weighted_lb_config.is_some());
+                Balancing::plain(self.maglev(path, message.table_size, typed_hashing(&common)), localities)
             }
             _ => return None,
         })
@@ -187,9 +227,10 @@ fn hashing_of(use_hostname: bool, balance_factor: Option<UInt32Value>) -> Consis
     ConsistentHashing { use_hostname, balance_factor }
 }
 
-fn least_request(choice_count: Option<UInt32Value>, bias: Option<&RuntimeDouble>) -> LbPolicy {
+fn least_request(choice_count: Option<UInt32Value>, bias: Option<&RuntimeDouble>, full_scan: bool) -> LbPolicy {
     LbPolicy::LeastRequest {
         choice_count: number(choice_count, 2),
         active_request_bias: bias.map_or(1.0, |bias| bias.default_value),
+        full_scan,
     }
 }

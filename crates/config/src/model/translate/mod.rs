@@ -19,6 +19,7 @@ mod header;
 mod json;
 mod lb;
 mod listener;
+mod locality;
 mod matcher;
 mod per_filter;
 mod protocol;

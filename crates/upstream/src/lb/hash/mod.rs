@@ -54,15 +54,21 @@ impl std::fmt::Debug for HashTable {
 }
 
 impl HashTable {
-    /// The table of `hosts` as the cluster's policy wants it; `None` for policies without one.
+    /// The table of `hosts` with their parts of all weights, as the cluster's policy wants it;
+    /// `None` for policies without one.
     /// Its census goes into the gauges of `group`.
-    pub(crate) fn new(settings: &Settings, hosts: Vec<Arc<HostEntry>>, group: Option<&Arc<Group>>) -> Option<Self> {
+    pub(crate) fn new(
+        settings: &Settings,
+        hosts: Vec<(Arc<HostEntry>, f64)>,
+        group: Option<&Arc<Group>>,
+    ) -> Option<Self> {
         let common = match &settings.lb {
             LbPolicy::RingHash(ring) => ring.common,
             LbPolicy::Maglev(maglev) => maglev.common,
             LbPolicy::RoundRobin | LbPolicy::LeastRequest { .. } | LbPolicy::Random => return None,
         };
-        let hosts = weighted(hosts, common);
+        let weighted = |(host, weight): (Arc<HostEntry>, f64)| Weighted { key: key(&host, common), weight, host };
+        let hosts: Vec<_> = hosts.into_iter().map(weighted).collect();
         let places = match &settings.lb {
             LbPolicy::RingHash(ring) => Places::Ring(ring::Ring::new(&hosts, ring)),
             LbPolicy::Maglev(maglev) => Places::Maglev(maglev::Table::new(&hosts, maglev.table_size)),
@@ -136,16 +142,6 @@ impl Weighted {
 fn total_slots(active: u64, factor: u32) -> u32 {
     let slots = (active.saturating_add(1)).saturating_mul(factor.into()).saturating_add(99) / 100;
     u32::try_from(slots).unwrap_or(u32::MAX)
-}
-
-fn weighted(hosts: Vec<Arc<HostEntry>>, common: ConsistentHashing) -> Vec<Weighted> {
-    let sum: u64 = hosts.iter().map(|host| u64::from(host.weight)).sum();
-    let part = |host: &HostEntry| match sum {
-        0 => 0.0,
-        #[expect(clippy::cast_precision_loss, reason = "a sum of weights is below 2^53")]
-        sum => f64::from(host.weight) / sum as f64,
-    };
-    hosts.into_iter().map(|host| Weighted { key: key(&host, common), weight: part(&host), host }).collect()
 }
 
 fn key(host: &HostEntry, common: ConsistentHashing) -> String {

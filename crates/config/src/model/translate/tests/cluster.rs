@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::model::cluster::{
     AddressFamily, Breakers, ConsistentHashing, Discovery, DnsFamily, EndpointHealth, HappyEyeballs, HashFunction,
-    LbPolicy, Maglev, RingHash, UpstreamProtocol,
+    LbPolicy, LocalityBalancing, Maglev, RingHash, SlowStart, UpstreamProtocol, ZoneAware,
 };
 
 fn cluster(fields: &str) -> Arc<Cluster> {
@@ -144,7 +144,11 @@ fn load_balancing_policies_translate() {
             .collect();
         format!("lb_policy: RANDOM, load_balancing_policy: {{policies: [{}]}}", policies.join(", "))
     };
-    let least = |choice_count, active_request_bias| LbPolicy::LeastRequest { choice_count, active_request_bias };
+    let least = |choice_count, active_request_bias| LbPolicy::LeastRequest {
+        choice_count,
+        active_request_bias,
+        full_scan: false,
+    };
     for (fields, policy) in [
         ("lb_policy: RANDOM".to_owned(), LbPolicy::Random),
         ("lb_policy: LEAST_REQUEST".to_owned(), least(2, 1.0)),
@@ -163,6 +167,50 @@ fn load_balancing_policies_translate() {
         assert_eq!(only_error(&with_cluster(fields)).0, "not-supported-yet", "{fields}");
     }
     assert_eq!(only_error(&with_cluster("lb_policy: LOAD_BALANCING_POLICY_CONFIG")).0, "missing-policy");
+}
+
+#[test]
+fn localities_and_slow_start_translate() {
+    let cluster = |fields: &str| accepted(&with_cluster(fields)).0.clusters.remove(0);
+    let typed = |config: &str| {
+        format!(
+            "load_balancing_policy: {{policies: [{{typed_extension_config: {{name: nm, typed_config: {{\"@type\": type.googleapis.com/envoy.extensions.load_balancing_policies.{config}}}}}}}]}}"
+        )
+    };
+    let zones =
+        ZoneAware { routing_enabled: 33, min_cluster_size: 2, fail_traffic_on_panic: true, force_direct: false };
+    let fields = "routing_enabled: {value: 33.4}, min_cluster_size: 2, fail_traffic_on_panic: true";
+    for (fields, wanted) in [
+        ("lb_policy: RANDOM".to_owned(), LocalityBalancing::ZoneAware(ZoneAware::default())),
+        ("common_lb_config: {locality_weighted_lb_config: {}}".to_owned(), LocalityBalancing::Weighted),
+        (format!("common_lb_config: {{zone_aware_lb_config: {{{fields}}}}}"), LocalityBalancing::ZoneAware(zones)),
+        (
+            typed(&format!("random.v3.Random, locality_lb_config: {{zone_aware_lb_config: {{{fields}}}}}")),
+            LocalityBalancing::ZoneAware(zones),
+        ),
+        (typed("maglev.v3.Maglev, locality_weighted_lb_config: {}"), LocalityBalancing::Weighted),
+    ] {
+        assert_eq!(cluster(&fields).localities, wanted, "{fields}");
+    }
+    let slow = |window, aggression, min_weight_percent| {
+        Some(SlowStart { window: Duration::from_secs(window), aggression, min_weight_percent })
+    };
+    for (fields, wanted) in [
+        ("round_robin_lb_config: {slow_start_config: {slow_start_window: 9s}}".to_owned(), slow(9, 1.0, 10.0)),
+        ("round_robin_lb_config: {slow_start_config: {}}".to_owned(), None),
+        ("lb_policy: RANDOM, round_robin_lb_config: {slow_start_config: {slow_start_window: 9s}}".to_owned(), None),
+        (
+            typed(
+                "least_request.v3.LeastRequest, slow_start_config: {slow_start_window: 2s, aggression: {default_value: \
+                 2, runtime_key: k}, min_weight_percent: {value: 1}}",
+            ),
+            slow(2, 2.0, 1.0),
+        ),
+    ] {
+        assert_eq!(cluster(&fields).slow_start, wanted, "{fields}");
+    }
+    let full = cluster(&typed("least_request.v3.LeastRequest, selection_method: FULL_SCAN")).lb.clone();
+    assert!(matches!(full, LbPolicy::LeastRequest { full_scan: true, .. }));
 }
 
 #[test]
@@ -302,11 +350,9 @@ fn what_is_not_built_is_refused_with_its_place() {
             "transport_socket",
         ),
         ("lb_subset_config: {}", "lb_subset_config"),
-        ("common_lb_config: {locality_weighted_lb_config: {}}", "common_lb_config.locality_weighted_lb_config"),
         ("preconnect_policy: {}", "preconnect_policy"),
         ("track_cluster_stats: {per_endpoint_stats: true}", "track_cluster_stats.per_endpoint_stats"),
         ("upstream_bind_config: {freebind: true}", "upstream_bind_config.freebind"),
-        ("round_robin_lb_config: {slow_start_config: {}}", "round_robin_lb_config.slow_start_config"),
         (
             "cluster_type: {name: envoy.clusters.aggregate, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.clusters.aggregate.v3.ClusterConfig, clusters: [c]}}",
             "cluster_type",

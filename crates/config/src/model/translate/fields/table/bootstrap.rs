@@ -44,10 +44,8 @@ pub(super) const TABLE: &[Support] = &[
     Support::of("envoy.config.bootstrap.v3.LayeredRuntime", &["layers"]),
     Support::of("envoy.config.bootstrap.v3.RuntimeLayer", &["name", "static_layer", "admin_layer"]),
     Support::of("envoy.config.bootstrap.v3.RuntimeLayer.AdminLayer", &["*"]),
-    Support::of("envoy.config.bootstrap.v3.ClusterManager", &[]).ignoring(&[
-        ("local_cluster_name", "zone-aware routing is not built"),
-        ("enable_deferred_cluster_creation", "a cluster without traffic costs little here"),
-    ]),
+    Support::of("envoy.config.bootstrap.v3.ClusterManager", &["local_cluster_name"])
+        .ignoring(&[("enable_deferred_cluster_creation", "a cluster without traffic costs little here")]),
     Support::of("envoy.config.core.v3.Node", &["id", "cluster", "locality"]).ignoring(&[
         ("metadata", CONTROL_PLANE),
         ("dynamic_parameters", CONTROL_PLANE),

@@ -57,13 +57,20 @@ pub(super) const TABLE: &[Support] = &[
     Support::of("envoy.config.cluster.v3.TrackClusterStats", &["timeout_budgets", "request_response_sizes"]),
     Support::of("envoy.config.cluster.v3.Cluster.CustomClusterType", &["*"]),
     Support::of("envoy.config.cluster.v3.Cluster.RefreshRate", &["*"]),
-    Support::of("envoy.config.cluster.v3.Cluster.LeastRequestLbConfig", &["choice_count", "active_request_bias"]),
-    Support::of("envoy.config.cluster.v3.Cluster.RoundRobinLbConfig", &[]),
+    Support::of("envoy.config.cluster.v3.Cluster.LeastRequestLbConfig", &["*"]),
+    Support::of("envoy.config.cluster.v3.Cluster.RoundRobinLbConfig", &["*"]),
+    Support::of("envoy.config.cluster.v3.Cluster.SlowStartConfig", &["*"]),
     Support::of("envoy.config.cluster.v3.Cluster.RingHashLbConfig", &["*"]),
     Support::of("envoy.config.cluster.v3.Cluster.MaglevLbConfig", &["*"]),
     Support::of(
         "envoy.config.cluster.v3.Cluster.CommonLbConfig",
-        &["healthy_panic_threshold", "consistent_hashing_lb_config"],
+        &[
+            "healthy_panic_threshold",
+            "consistent_hashing_lb_config",
+            "locality_weighted_lb_config",
+            "zone_aware_lb_config",
+            "close_connections_on_host_set_change",
+        ],
     )
     .ignoring(&[
         ("update_merge_window", "it delays updates of control planes only"),
@@ -76,12 +83,18 @@ pub(super) const TABLE: &[Support] = &[
     Support::of("envoy.config.core.v3.BindConfig", &["source_address", "socket_options"]),
     Support::of("envoy.config.cluster.v3.LoadBalancingPolicy", &["*"]),
     Support::of("envoy.config.cluster.v3.LoadBalancingPolicy.Policy", &["*"]),
-    Support::of("envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin", &[]),
+    Support::of("envoy.config.cluster.v3.Cluster.CommonLbConfig.LocalityWeightedLbConfig", &["*"]),
+    Support::of("envoy.config.cluster.v3.Cluster.CommonLbConfig.ZoneAwareLbConfig", &["*"]),
+    Support::of("envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin", &["*"]),
+    Support::of("envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest", &["*"]),
+    Support::of("envoy.extensions.load_balancing_policies.random.v3.Random", &["*"]),
+    Support::of("envoy.extensions.load_balancing_policies.common.v3.SlowStartConfig", &["*"]),
+    Support::of("envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig", &["*"]),
+    Support::of("envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.LocalityWeightedLbConfig", &["*"]),
     Support::of(
-        "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest",
-        &["choice_count", "active_request_bias"],
+        "envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.ZoneAwareLbConfig",
+        &["routing_enabled", "min_cluster_size", "fail_traffic_on_panic", "force_locality_direct_routing"],
     ),
-    Support::of("envoy.extensions.load_balancing_policies.random.v3.Random", &[]),
     Support::of(
         "envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash",
         &[
@@ -91,12 +104,10 @@ pub(super) const TABLE: &[Support] = &[
             "use_hostname_for_hashing",
             "hash_balance_factor",
             "consistent_hashing_lb_config",
+            "locality_weighted_lb_config",
         ],
     ),
-    Support::of(
-        "envoy.extensions.load_balancing_policies.maglev.v3.Maglev",
-        &["table_size", "consistent_hashing_lb_config"],
-    ),
+    Support::of("envoy.extensions.load_balancing_policies.maglev.v3.Maglev", &["*"]),
     Support::of(
         "envoy.extensions.load_balancing_policies.common.v3.ConsistentHashingLbConfig",
         &["use_hostname_for_hashing", "hash_balance_factor"],
@@ -127,11 +138,11 @@ pub(super) const TABLE: &[Support] = &[
     )
     .ignoring(&[("endpoint_stale_after", "it concerns control planes only")]),
     Support::of("envoy.config.endpoint.v3.ClusterLoadAssignment.Policy.DropOverload", &["*"]),
-    Support::of("envoy.config.endpoint.v3.LocalityLbEndpoints", &["locality", "lb_endpoints", "priority"]).ignoring(&[
-        ("metadata", METADATA),
-        ("load_balancing_weight", "it matters only with locality weighted load balancing, which is refused"),
-        ("proximity", "Envoy does not read it either"),
-    ]),
+    Support::of(
+        "envoy.config.endpoint.v3.LocalityLbEndpoints",
+        &["locality", "lb_endpoints", "priority", "load_balancing_weight"],
+    )
+    .ignoring(&[("metadata", METADATA), ("proximity", "Envoy does not read it either")]),
     Support::of(
         "envoy.config.endpoint.v3.LbEndpoint",
         &["endpoint", "health_status", "metadata", "load_balancing_weight"],

@@ -1,10 +1,13 @@
 //! The choice of a host, and what a new host set does to hosts and pools.
 
+mod localities;
+
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 
 use nuncio_api::Timers;
 use nuncio_config::model::{
     Address,
+    bootstrap::Locality,
     cluster::{ConsistentHashing, Endpoint, EndpointHealth, LbPolicy, LocalityEndpoints, Maglev},
 };
 use nuncio_stats::{
@@ -153,7 +156,8 @@ fn requests_between_zones_are_counted_when_both_have_a_name() {
         settings.endpoints[1].locality.zone = String::new();
         let store = Store::new(2);
         let source = ClusterSource::new(Arc::new(settings), Arc::clone(&store));
-        let manager = ClusterManager::seeded(1, Arc::clone(&store), Timers::new(), 7).with_local_zone("here");
+        let here = Locality { zone: "here".to_owned(), ..Locality::default() };
+        let manager = ClusterManager::seeded(1, Arc::clone(&store), Timers::new(), 7).with_local(&here, None);
         manager.add_or_update(Arc::clone(source.settings()), source.hosts());
         let cluster = manager.cluster("c").unwrap();
         let host = cluster.choose_host(&LbContext::default()).unwrap();
@@ -232,5 +236,30 @@ fn the_same_settings_keep_the_cluster() {
         let changed = Arc::new((**world.source.settings()).clone());
         world.manager.add_or_update(changed, world.source.hosts());
         assert!(!Rc::ptr_eq(&before, &world.cluster()));
+    });
+}
+
+#[test]
+fn all_connections_end_with_a_change_of_hosts_where_that_is_wanted() {
+    local(async {
+        let (listener, address) = listen().await;
+        spawn_local(echo(listener));
+        let world = World::with_host(address, |s| s.close_connections_on_host_set_change = true);
+        let mut stream = world.acquire(Http1).await.unwrap();
+        exchange(&mut stream, "/").await.unwrap();
+        stream.finish();
+        let old = world.source.hosts();
+        let stays = Arc::clone(old.hosts().next().unwrap());
+        let same = HostSet::new(world.source.settings(), Arc::clone(old.shared()), vec![Arc::clone(&stays)]);
+        world.manager.set_hosts("c", same);
+        assert_eq!(world.gauge(stats::UPSTREAM_CX_ACTIVE), 1, "nothing has changed");
+        world.host();
+        let new = Arc::new(crate::HostEntry {
+            description: crate::HostDescription::new("new", old.shared()),
+            ..(*stays).clone()
+        });
+        let more = HostSet::new(world.source.settings(), Arc::clone(old.shared()), vec![stays, new]);
+        world.manager.set_hosts("c", more);
+        assert_eq!(world.gauge(stats::UPSTREAM_CX_ACTIVE), 0);
     });
 }
