@@ -1,7 +1,7 @@
 """Options of the connection manager: who the client is, what is ignored, when things end."""
 import struct
 
-from case import Await, Pause, case, get, h2case, lines
+from case import ATTEMPT, Await, Pause, case, get, h2case, lines
 from h2wire import WINDOW_UPDATE, fields, frame
 
 XFCC = "X-Forwarded-Client-Cert: By=a;Hash=b"
@@ -57,4 +57,10 @@ CASES = [
     h2case("window never opens for an upstream's answer", "flush", stalled("/up/s200")),
     h2case("window opens in time", "flush", stalled("/direct", 0.2)),
     h2case("window opens late, idle timeout is shorter", "noflush", stalled("/direct", 0.8)),
+    *[case(f"proxy-status, {on}: {path}", on, get(path), loose=ATTEMPT)
+      for on in ("status", "statusall", "statusbare", "statusserver")
+      for path in ("/direct", "/zzz", "/up/s503", "/empty", "/gone", "/dead", "/up/close", "/up/reset", "/up/garbage",
+                   "/late/slow600")],
+    case("proxy-status of an error", "status", "BAD\r\n\r\n"),
+    case("proxy-status of a refused path", "statusall", get("/up/a#b")),
 ]

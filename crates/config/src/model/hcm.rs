@@ -60,6 +60,8 @@ pub struct HttpConnectionManager {
     pub early_header_mutation: Vec<HeaderChange>,
     /// `forward_client_cert_details`
     pub forward_client_cert: ForwardClientCert,
+    /// `proxy_status_config`
+    pub proxy_status: Option<ProxyStatus>,
     /// `append_x_forwarded_port`
     pub append_x_forwarded_port: bool,
     /// `internal_address_config`: CIDR ranges (empty: nothing is internal), and Unix sockets.
@@ -115,6 +117,32 @@ pub enum OriginalIpDetection {
         /// `reject_with_status`: of a request that has no such header.
         reject_with: Option<StatusCode>,
     },
+}
+
+/// `proxy_status_config`: a `proxy-status` header tells why a response is the proxy's (RFC 9209).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyStatus {
+    /// What the proxy calls itself.
+    pub name: ProxyName,
+    /// `remove_details`
+    pub remove_details: bool,
+    /// `remove_connection_termination_details`
+    pub remove_connection_termination_details: bool,
+    /// `remove_response_flags`
+    pub remove_response_flags: bool,
+    /// `set_recommended_response_code`
+    pub set_recommended_response_code: bool,
+}
+
+/// The name in `proxy-status`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProxyName {
+    /// `server_name`
+    Server,
+    /// `use_node_id`
+    NodeId,
+    /// `literal_proxy_name`
+    Literal(String),
 }
 
 /// `forward_client_cert_details`.

@@ -10,6 +10,7 @@ mod h2;
 mod joined;
 mod original_ip;
 pub(crate) mod path;
+pub(crate) mod proxy_status;
 pub(crate) mod request_headers;
 pub(crate) mod request_id;
 pub(crate) mod response_headers;

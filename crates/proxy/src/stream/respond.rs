@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{Stream, weighted_of};
 use crate::{
-    hcm::response_headers,
+    hcm::{proxy_status, response_headers},
     headers,
     phase::phase,
     reply::{self, Failure},
@@ -245,6 +245,11 @@ impl Stream {
                 date,
                 &mut response.headers,
             );
+        }
+        // What could not be read as a request is answered without, as in Envoy.
+        if let Some(settings) = hcm.settings.proxy_status.as_ref().filter(|_| info.request.is_some()) {
+            let names = proxy_status::Names { server: &hcm.settings.server_name, node: &hcm.context.node.id };
+            proxy_status::apply(settings, names, info);
         }
         // HTTP/2 connections have a timer of their own, and those that end safely do so later.
         let ends_now = info.protocol != Some(Protocol::Http2) && !hcm.settings.http1_safe_max_connection_duration;

@@ -22,8 +22,8 @@ use super::{
 use crate::model::{
     HttpConnectionManager,
     hcm::{
-        Codec, CommonOptions, EscapedSlashes, Http1Options, Http2Options, HttpFilter, RouteSource, Router,
-        ServerHeader, StripHostPort,
+        Codec, CommonOptions, EscapedSlashes, Http1Options, Http2Options, HttpFilter, ProxyName, ProxyStatus,
+        RouteSource, Router, ServerHeader, StripHostPort,
     },
     report::Path,
 };
@@ -48,6 +48,7 @@ pub(super) fn manager(
     let scheme_to_overwrite = scheme_to_overwrite(&mut message);
     let original_ip_detection = origin::detection(cx, path, &mut message);
     let early_header_mutation = origin::early_mutation(cx, path, &mut message);
+    let proxy_status = message.proxy_status_config.take().map(proxy_status);
     let forward_client_cert = origin::forward_client_cert(&message);
     let timeouts = timeouts(cx, path, &mut message);
     let Protocols { common, http1, http2 } = protocols(cx, path, &mut message, invalid_is_stream_error);
@@ -83,6 +84,7 @@ pub(super) fn manager(
         original_ip_detection,
         early_header_mutation,
         forward_client_cert,
+        proxy_status,
         append_x_forwarded_port: message.append_x_forwarded_port,
         internal_cidrs: cx.cidrs(&path.field("internal_address_config"), "cidr_ranges", internal.cidr_ranges),
         internal_unix_sockets: internal.unix_sockets,
@@ -149,6 +151,22 @@ fn protocols(
         common: cx.common_options(&path.field("common_http_protocol_options"), common),
         http1: cx.http1_options(&path.field("http_protocol_options"), http1, invalid_is_stream_error),
         http2: cx.http2_options(&path.field("http2_protocol_options"), http2, invalid_is_stream_error),
+    }
+}
+
+fn proxy_status(message: inner::ProxyStatusConfig) -> ProxyStatus {
+    use inner::proxy_status_config::ProxyName as Wire;
+    ProxyStatus {
+        // `use_node_id: false` chooses the node as well, as in Envoy.
+        name: match message.proxy_name {
+            None => ProxyName::Server,
+            Some(Wire::UseNodeId(_)) => ProxyName::NodeId,
+            Some(Wire::LiteralProxyName(name)) => ProxyName::Literal(name),
+        },
+        remove_details: message.remove_details,
+        remove_connection_termination_details: message.remove_connection_termination_details,
+        remove_response_flags: message.remove_response_flags,
+        set_recommended_response_code: message.set_recommended_response_code,
     }
 }
 

@@ -5,7 +5,10 @@ use std::time::Duration;
 use super::*;
 use crate::model::{
     HttpConnectionManager,
-    hcm::{Codec, EscapedSlashes, HeaderKeyFormat, OriginalIpDetection, ServerHeader, StripHostPort, Underscores},
+    hcm::{
+        Codec, EscapedSlashes, HeaderKeyFormat, OriginalIpDetection, ProxyName, ServerHeader, StripHostPort,
+        Underscores,
+    },
 };
 
 fn manager(fields: &str) -> HttpConnectionManager {
@@ -197,4 +200,13 @@ fn the_flush_timeout_is_the_idle_timeout_unless_it_is_set() {
     assert_eq!(flush("stream_idle_timeout: 0s,"), None);
     assert_eq!(flush("stream_idle_timeout: 0s, stream_flush_timeout: 7s,"), Some(Duration::from_secs(7)));
     assert_eq!(flush("stream_flush_timeout: 0s,"), None);
+}
+
+#[test]
+fn a_proxy_is_named_in_its_status() {
+    let status = |fields: &str| manager(&format!("proxy_status_config: {{{fields}}},")).proxy_status.unwrap();
+    assert_eq!(status("").name, ProxyName::Server);
+    assert_eq!(status("use_node_id: true").name, ProxyName::NodeId);
+    let named = status("literal_proxy_name: me, remove_details: true");
+    assert_eq!((named.name, named.remove_details), (ProxyName::Literal("me".into()), true));
 }

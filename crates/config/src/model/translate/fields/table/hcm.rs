@@ -47,6 +47,7 @@ pub(super) const TABLE: &[Support] = &[
             "original_ip_detection_extensions",
             "early_header_mutation_extensions",
             "forward_client_cert_details",
+            "proxy_status_config",
             "drain_timeout",
         ],
     )
@@ -64,6 +65,10 @@ pub(super) const TABLE: &[Support] = &[
     ]),
     Support::of(
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.InternalAddressConfig",
+        &["*"],
+    ),
+    Support::of(
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.ProxyStatusConfig",
         &["*"],
     ),
     Support::of("envoy.extensions.http.original_ip_detection.xff.v3.XffConfig", &["*"]),
