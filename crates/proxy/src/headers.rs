@@ -2,8 +2,8 @@
 //! headers the router itself adds, and host and path rewriting.
 //!
 //! Levels apply from the most specific to the least (weighted cluster, route, virtual host, route
-//! table), unless `most_specific_header_mutations_wins` turns the order round. Values are computed
-//! from the stream as it is before any level applies, one level at a time, as Envoy does.
+//! table), unless `most_specific_header_mutations_wins` turns the order of the last three round.
+//! Values are computed from the stream as it is before a level applies, as Envoy does.
 
 use std::time::Duration;
 
@@ -11,14 +11,20 @@ use http::{HeaderName, HeaderValue};
 use nuncio_api::{Headers, RequestHead, Text, names};
 use nuncio_config::model::{
     HeaderMutation, RouteTable,
+    hcm::Router,
     header::{AddedValue, AppendAction, HeaderAddition, HeaderChange},
-    route::{Forward, HostRewrite, Route, VirtualHost, WeightedCluster},
+    route::{Forward, Route, VirtualHost, WeightedCluster},
 };
 use smallvec::SmallVec;
 
 use crate::{
     access_log::render,
-    router::{plan::Plan, rewrite, timeouts::grpc_timeout_value},
+    hcm::joined,
+    router::{
+        plan::Plan,
+        rewrite,
+        timeouts::{GrpcTimeout, grpc_timeout_value},
+    },
     stream_info::StreamInfo,
 };
 
@@ -34,37 +40,26 @@ pub(crate) enum Target {
     Response,
 }
 
-/// Request mutations of a route.
-pub(crate) fn request_levels<'a>(
-    table: &'a RouteTable,
-    host: &'a VirtualHost,
-    route: &'a Route,
-    weighted: Option<&'a WeightedCluster>,
-) -> Levels<'a> {
-    let own = weighted.map(|w| &w.request_headers);
-    ordered(table, own, &route.request_headers, &host.request_headers, &table.request_headers)
+/// Request mutations of a route, besides those of its weighted cluster.
+pub(crate) fn request_levels<'a>(table: &'a RouteTable, host: &'a VirtualHost, route: &'a Route) -> Levels<'a> {
+    ordered(table, [&route.request_headers, &host.request_headers, &table.request_headers])
 }
 
-/// Response mutations of a route.
+/// Response mutations of a route; a weighted cluster's come first in either order.
 pub(crate) fn response_levels<'a>(
     table: &'a RouteTable,
     host: &'a VirtualHost,
     route: &'a Route,
     weighted: Option<&'a WeightedCluster>,
 ) -> Levels<'a> {
-    let own = weighted.map(|w| &w.response_headers);
-    ordered(table, own, &route.response_headers, &host.response_headers, &table.response_headers)
+    let own = weighted.map(|w| &w.response_headers).filter(|level| !level.is_empty());
+    let rest = ordered(table, [&route.response_headers, &host.response_headers, &table.response_headers]);
+    own.into_iter().chain(rest).collect()
 }
 
-fn ordered<'a>(
-    table: &RouteTable,
-    weighted: Option<&'a HeaderMutation>,
-    route: &'a HeaderMutation,
-    host: &'a HeaderMutation,
-    all: &'a HeaderMutation,
-) -> Levels<'a> {
-    let mut levels: Levels<'a> =
-        weighted.into_iter().chain([route, host, all]).filter(|level| !level.is_empty()).collect();
+/// `most_specific` comes first, and last where the table says that the last word is the route's.
+fn ordered<'a>(table: &RouteTable, most_specific: [&'a HeaderMutation; 3]) -> Levels<'a> {
+    let mut levels: Levels<'a> = most_specific.into_iter().filter(|level| !level.is_empty()).collect();
     if table.most_specific_header_mutations_wins {
         levels.reverse();
     }
@@ -79,42 +74,66 @@ pub(crate) fn apply_levels(levels: &Levels<'_>, info: &mut StreamInfo, target: T
 }
 
 fn apply(mutation: &HeaderMutation, info: &mut StreamInfo, target: Target) {
-    let values: SmallVec<[Option<HeaderValue>; 4]> =
-        mutation.add.iter().map(|addition| value_of(addition, info)).collect();
-    let Some(headers) = headers_of(info, target) else { return };
     // Envoy removes first, so that a removed header can be added anew.
-    for name in &mutation.remove {
-        headers.remove(name);
-    }
-    // Overwriting comes before appending, whatever the order in the config.
-    let mut additions: SmallVec<[(&HeaderAddition, Option<HeaderValue>); 4]> =
-        mutation.add.iter().zip(values).collect();
-    additions.sort_by_key(|(addition, _)| !overwrites(addition.action));
-    for (addition, value) in additions {
-        if let Some(value) = value {
-            put(headers, &addition.name, value, addition.action);
+    if let Some(headers) = headers_of(info, target) {
+        for name in &mutation.remove {
+            headers.remove(name);
         }
+    }
+    // All is computed, and what is there looked up, before anything is put in.
+    let wanted: SmallVec<[(&HeaderAddition, HeaderValue); 4]> = mutation
+        .add
+        .iter()
+        .filter_map(|addition| Some((addition, value_of(addition, info)?)))
+        .filter(|(addition, _)| applies(addition, info, target))
+        .collect();
+    let Some(headers) = headers_of(info, target) else { return };
+    // Overwriting comes before appending, whatever the order in the config.
+    let (over, added): (SmallVec<[_; 4]>, SmallVec<[_; 4]>) =
+        wanted.into_iter().partition(|(addition, _)| overwrites(addition.action));
+    for (addition, value) in over {
+        replace(headers, &addition.name, value);
+    }
+    for (addition, value) in added {
+        append(headers, &addition.name, value, target);
     }
 }
 
 /// Applies changes one after the other, each seeing what those before it made.
 pub(crate) fn apply_changes(changes: &[HeaderChange], info: &mut StreamInfo, target: Target) {
     for change in changes {
-        let value = match change {
-            HeaderChange::Add(addition) => value_of(addition, info),
-            HeaderChange::Remove(_) | HeaderChange::RemoveMatching(_) => None,
-        };
-        let Some(headers) = headers_of(info, target) else { return };
-        match (change, value) {
-            (HeaderChange::Add(addition), Some(value)) => put(headers, &addition.name, value, addition.action),
-            (HeaderChange::Add(_), None) => {}
-            (HeaderChange::Remove(name), _) => {
-                headers.remove(name);
+        match change {
+            HeaderChange::Add(addition) => {
+                let value = value_of(addition, info).filter(|_| applies(addition, info, target));
+                let (Some(value), Some(headers)) = (value, headers_of(info, target)) else { continue };
+                if overwrites(addition.action) {
+                    replace(headers, &addition.name, value);
+                } else {
+                    append(headers, &addition.name, value, target);
+                }
             }
-            (HeaderChange::RemoveMatching(names), _) => {
+            HeaderChange::Remove(name) => {
+                headers_of(info, target).map(|headers| headers.remove(name));
+            }
+            HeaderChange::RemoveMatching(names) => {
+                let Some(headers) = headers_of(info, target) else { continue };
                 headers.retain(|name, _| !names.matches(name.as_str().as_bytes()));
             }
         }
+    }
+}
+
+/// Whether the header's being there or not lets it be added.
+fn applies(addition: &HeaderAddition, info: &StreamInfo, target: Target) -> bool {
+    let headers = match target {
+        Target::Request => info.request.as_ref().map(|r| &r.headers),
+        Target::Response => info.response.as_ref().map(|r| &r.headers),
+    };
+    let is_there = || headers.is_some_and(|headers| headers.contains(&addition.name));
+    match addition.action {
+        AppendAction::AppendIfExistsOrAdd | AppendAction::OverwriteIfExistsOrAdd => true,
+        AppendAction::AddIfAbsent => !is_there(),
+        AppendAction::OverwriteIfExists => is_there(),
     }
 }
 
@@ -148,27 +167,27 @@ fn overwrites(action: AppendAction) -> bool {
     matches!(action, AppendAction::OverwriteIfExistsOrAdd | AppendAction::OverwriteIfExists)
 }
 
-fn put(headers: &mut Headers, name: &HeaderName, value: HeaderValue, action: AppendAction) {
-    let there = headers.contains(name);
-    match action {
-        AppendAction::AppendIfExistsOrAdd => headers.append(name.clone(), value),
-        AppendAction::AddIfAbsent if !there => headers.append(name.clone(), value),
-        AppendAction::OverwriteIfExistsOrAdd => replace(headers, name, value),
-        AppendAction::OverwriteIfExists if there => replace(headers, name, value),
-        AppendAction::AddIfAbsent | AppendAction::OverwriteIfExists => {}
+/// Beside the values that are there; joined to them in headers of which there is but one.
+fn append(headers: &mut Headers, name: &HeaderName, value: HeaderValue, target: Target) {
+    let joins = match target {
+        Target::Request => joined::in_requests(name),
+        Target::Response => joined::in_responses(name),
+    };
+    match headers.get(name).filter(|before| joins && !before.is_empty()) {
+        Some(before) => {
+            let all = [before.as_bytes(), value.as_bytes()].join(b",".as_slice());
+            if let Ok(all) = HeaderValue::from_bytes(&all) {
+                headers.set(name.clone(), all);
+            }
+        }
+        None if joins => headers.set(name.clone(), value),
+        None => headers.append(name.clone(), value),
     }
 }
 
-/// Headers that tell the router what to do and end here.
-const CONSUMED: [HeaderName; 13] = [
-    names::X_ENVOY_FORCE_TRACE,
+/// Headers that tell the router how long the upstream may take, and end here.
+const CONSUMED: [HeaderName; 6] = [
     names::X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT,
-    names::X_ENVOY_IP_TAGS,
-    names::X_ENVOY_MAX_RETRIES,
-    names::X_ENVOY_RETRIABLE_HEADER_NAMES,
-    names::X_ENVOY_RETRIABLE_STATUS_CODES,
-    names::X_ENVOY_RETRY_GRPC_ON,
-    names::X_ENVOY_RETRY_ON,
     names::X_ENVOY_UPSTREAM_ALT_STAT_NAME,
     names::X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS,
     names::X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE,
@@ -176,54 +195,84 @@ const CONSUMED: [HeaderName; 13] = [
     names::X_ENVOY_UPSTREAM_STREAM_DURATION_MS,
 ];
 
-/// What the router removes and adds before the levels: its own control headers go, the expected
+/// What the router removes and sets before the levels: its own control headers go, the expected
 /// timeout comes, less what is used of it.
-pub(crate) fn prepare_upstream_request(info: &mut StreamInfo, plan: &Plan, used: Duration, suppress: bool) {
+pub(crate) fn prepare_upstream_request(info: &mut StreamInfo, plan: &Plan, used: Duration, router: &Router) {
     let Some(request) = &mut info.request else { return };
-    request.headers.retain(|name, _| !(name.as_str().starts_with("x-envoy-") && CONSUMED.contains(name)));
-    if let Some(timeout) = plan.duration.grpc_timeout {
-        request.headers.set(names::GRPC_TIMEOUT, grpc_timeout_value(timeout));
+    let headers = &mut request.headers;
+    match plan.duration.grpc_timeout {
+        GrpcTimeout::Keep => {}
+        GrpcTimeout::Remove => {
+            headers.remove(&names::GRPC_TIMEOUT);
+        }
+        GrpcTimeout::Set(limit) => headers.set(names::GRPC_TIMEOUT, grpc_timeout_value(limit)),
     }
-    plan.timeouts.tell(used, suppress, &mut request.headers);
+    let keeps_global = router.respect_expected_rq_timeout && headers.contains(&names::X_ENVOY_EXPECTED_RQ_TIMEOUT_MS);
+    headers.retain(|name, _| {
+        !(name.as_str().starts_with("x-envoy-")
+            && CONSUMED.contains(name)
+            && !(keeps_global && *name == names::X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS))
+    });
+    plan.timeouts.tell(used, router.suppress_envoy_headers, headers);
 }
 
-/// Rewrites host (unless it waits for the host pick) and path.
-pub(crate) fn rewrite(
-    info: &mut StreamInfo,
-    forward: &Forward,
-    route: &Route,
-    weighted: Option<&WeightedCluster>,
-    suppress: bool,
-) {
-    let Some(request) = &mut info.request else { return };
-    let waits = matches!(forward.host_rewrite, HostRewrite::Auto) && weighted.is_none();
-    if !waits && let Some(host) = rewrite::host(forward, weighted, request, None) {
-        replace_host(request, host, forward.append_x_forwarded_host);
-    }
-    if let Some(path) = rewrite::path(forward, &route.matches, &request.path) {
-        let original = std::mem::replace(&mut request.path, Text::from(path));
-        if !suppress && let Ok(value) = HeaderValue::from_maybe_shared(original.to_bytes()) {
-            request.headers.set(names::X_ENVOY_ORIGINAL_PATH, value);
+/// What a route makes of a request.
+#[derive(Clone, Copy)]
+pub(crate) struct Taken<'a> {
+    pub(crate) table: &'a RouteTable,
+    pub(crate) host: &'a VirtualHost,
+    pub(crate) route: &'a Route,
+    pub(crate) forward: &'a Forward,
+    pub(crate) weighted: Option<&'a WeightedCluster>,
+}
+
+/// Header changes of every level, then host and path (the host not when it waits for the host pick).
+pub(crate) fn finalize_request(info: &mut StreamInfo, taken: Taken<'_>, suppress: bool) {
+    if let Some(weighted) = taken.weighted {
+        apply(&weighted.request_headers, info, Target::Request);
+        if let (Some(host), Some(request)) =
+            (weighted.host_rewrite.as_deref().filter(|host| !host.is_empty()), &mut info.request)
+        {
+            request.authority = Text::from(host);
         }
-        info.original_path = Some(original);
     }
+    apply_levels(&request_levels(taken.table, taken.host, taken.route), info, Target::Request);
+    let forward = taken.forward;
+    if let (Some(host), Some(request)) = (rewrite::host(&forward.host_rewrite, info), &mut info.request) {
+        replace_host(request, host, forward.append_x_forwarded_host, suppress);
+    }
+    if let Some(path) = rewrite::path(&forward.path_rewrite, &taken.route.matches, info) {
+        replace_path(info, path, suppress);
+    }
+}
+
+/// Replaces the path, keeping the old one in `x-envoy-original-path`.
+pub(crate) fn replace_path(info: &mut StreamInfo, path: String, suppress: bool) {
+    let Some(request) = &mut info.request else { return };
+    let original = std::mem::replace(&mut request.path, Text::from(path));
+    if !suppress && let Ok(value) = HeaderValue::from_maybe_shared(original.to_bytes()) {
+        request.headers.set(names::X_ENVOY_ORIGINAL_PATH, value);
+    }
+    info.original_path = Some(original);
 }
 
 /// Replaces the host, keeping the old one in `x-envoy-original-host`.
-pub(crate) fn replace_host(request: &mut RequestHead, host: Text, append_forwarded: bool) {
+pub(crate) fn replace_host(request: &mut RequestHead, host: Text, append_forwarded: bool, suppress: bool) {
     let original = std::mem::replace(&mut request.authority, host);
     let Ok(value) = HeaderValue::from_maybe_shared(original.to_bytes()) else { return };
-    request.headers.set(names::X_ENVOY_ORIGINAL_HOST, value.clone());
+    if value.is_empty() {
+        return;
+    }
+    let headers = &mut request.headers;
+    if !suppress {
+        headers.set(names::X_ENVOY_ORIGINAL_HOST, value.clone());
+    }
     if append_forwarded {
-        let joined = match request.headers.get(&names::X_FORWARDED_HOST) {
-            Some(before) => {
-                let mut text = before.as_bytes().to_vec();
-                text.push(b',');
-                text.extend_from_slice(value.as_bytes());
-                HeaderValue::from_bytes(&text).unwrap_or_else(|_| value.clone())
-            }
-            None => value.clone(),
-        };
-        request.headers.set(names::X_FORWARDED_HOST, joined);
+        // Not a second time when it is the last one already.
+        let forwarded = headers.get(&names::X_FORWARDED_HOST).map(HeaderValue::as_bytes).unwrap_or_default();
+        let last = forwarded.split(|byte| *byte == b',').rfind(|part| !part.trim_ascii().is_empty());
+        if last != Some(value.as_bytes()) {
+            append(headers, &names::X_FORWARDED_HOST, value, Target::Request);
+        }
     }
 }

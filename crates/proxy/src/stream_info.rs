@@ -42,6 +42,8 @@ pub struct StreamInfo {
     pub request: Option<RequestHead>,
     /// The path before rewriting, when it was rewritten.
     pub original_path: Option<nuncio_api::Text>,
+    /// Body of the proxy's own answer, before it is dressed (`%LOCAL_REPLY_BODY%`).
+    pub local_reply_body: Option<Box<[u8]>>,
     /// Response head as sent.
     pub response: Option<ResponseHead>,
     /// Response trailers as sent.
@@ -119,6 +121,7 @@ impl StreamInfo {
             internal: false,
             request,
             original_path: None,
+            local_reply_body: None,
             response: None,
             response_trailers: None,
             flags: ResponseFlags::default(),

@@ -202,6 +202,8 @@ pub struct Router {
     pub start_child_span: bool,
     /// `respect_expected_rq_timeout`
     pub respect_expected_rq_timeout: bool,
+    /// `strict_check_headers`: requests in which one of these is no proper value are refused.
+    pub strict_check_headers: Vec<HeaderName>,
 }
 
 /// `HttpProtocolOptions` (core).

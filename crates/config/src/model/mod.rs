@@ -20,6 +20,7 @@ pub mod metadata;
 mod report;
 pub mod route;
 mod translate;
+pub mod uri_template;
 
 pub use access_log::AccessLog;
 pub use address::Address;

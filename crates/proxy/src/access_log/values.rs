@@ -56,7 +56,7 @@ pub(super) fn underscored(value: &str, out: &mut Vec<u8>) -> Written {
 /// Writes what `plain` stands for.
 pub(super) fn write(plain: Plain, info: &StreamInfo, out: &mut Vec<u8>) -> Written {
     match plain {
-        Plain::AccessLogType => text(Some("DownstreamEnd"), out),
+        Plain::AccessLogType => text(Some(if info.end.is_some() { "DownstreamEnd" } else { "NotSet" }), out),
         Plain::Protocol => text(info.protocol.map(Protocol::as_str), out),
         Plain::ResponseCode => number(Some(info.response_code().into()), out),
         Plain::ResponseFlags => flags(info, ResponseFlag::short, out),
@@ -67,8 +67,12 @@ pub(super) fn write(plain: Plain, info: &StreamInfo, out: &mut Vec<u8>) -> Writt
         Plain::VirtualClusterName => text(info.virtual_cluster.as_deref(), out),
         Plain::StreamId => text(request_id(info), out),
         Plain::UniqueId => unique_id(out),
-        // Printed empty by Envoy too: the first is set by filters only, the second is no longer known at the end.
-        Plain::CustomFlags | Plain::LocalReplyBody => Written::Text,
+        // Printed empty by Envoy too: filters alone set it.
+        Plain::CustomFlags => Written::Text,
+        Plain::LocalReplyBody => {
+            out.extend_from_slice(info.local_reply_body.as_deref().unwrap_or_default());
+            Written::Text
+        }
         Plain::ConnectionId => number(Some(info.connection.id), out),
         Plain::ConnectionTerminationDetails => text(info.connection_termination, out),
         Plain::DownstreamDetectedCloseType => text(Some("Normal"), out),

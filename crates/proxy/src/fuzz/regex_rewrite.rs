@@ -6,7 +6,7 @@
 //! found is nothing changed; the result is bounded by the path, the substitution and the places
 //! where it is put; and a redirect stays with the host of the request.
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 use http::Method;
 use nuncio_api::{Headers, Protocol, RequestHead, Scheme, Text};
@@ -18,10 +18,16 @@ use nuncio_config::{
         translate_route_config,
     },
 };
+use nuncio_net::SocketAddress;
 use regex::bytes::Regex;
 use serde_json::json;
+use tokio::time::Instant;
 
-use crate::router::{redirect, rewrite};
+use crate::{
+    headers,
+    router::{redirect, rewrite},
+    stream_info::{ConnectionInfo, StreamInfo},
+};
 
 /// Loads, matches and rewrites.
 pub fn regex_rewrite(data: &[u8]) {
@@ -39,8 +45,17 @@ pub fn regex_rewrite(data: &[u8]) {
     matches_all_or_nothing(whole, regex, path);
     replaces(regex, substitution, path);
     assert_eq!(rewrite::replace_regex(regex, r"\0", path), path, "each match in its own place");
-    let location = redirect::location(redirect, &route.matches, &request(path));
+    let mut info = StreamInfo::new(Rc::new(connection()), Some(request(path)));
+    if let Some(path) = redirect::rewritten(&redirect.path, &route.matches, &info) {
+        headers::replace_path(&mut info, path, false);
+    }
+    let location = redirect::location(Some(redirect), &info).unwrap_or_default();
     assert!(location.starts_with("http://h/"), "{regex} and {substitution:?} lead {path:?} to {location:?}");
+}
+
+fn connection() -> ConnectionInfo {
+    let nowhere = || SocketAddress::Pipe("/".into());
+    ConnectionInfo { id: 0, remote: nowhere(), local: nowhere(), tls: false, start: Instant::now() }
 }
 
 fn request(path: &str) -> RequestHead {

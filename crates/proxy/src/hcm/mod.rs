@@ -7,7 +7,7 @@ pub(crate) mod cidr;
 pub(crate) mod connection;
 mod h1;
 mod h2;
-mod joined;
+pub(crate) mod joined;
 mod original_ip;
 pub(crate) mod path;
 pub(crate) mod proxy_status;

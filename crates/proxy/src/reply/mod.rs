@@ -58,6 +58,8 @@ pub enum Failure {
     UpstreamRefused,
     /// The upstream broke HTTP.
     UpstreamProtocol,
+    /// One of `strict_check_headers` has no proper value.
+    InvalidEnvoyHeader(HeaderName, String),
     /// The route's timeout.
     RouteTimeout,
     /// `per_try_timeout` or `per_try_idle_timeout`, with no retry left.
@@ -175,6 +177,11 @@ impl Failure {
             Self::UpstreamReset => upstream(503, F::UpstreamRemoteReset, "remote reset", None),
             Self::UpstreamRefused => upstream(503, F::UpstreamRemoteReset, "remote refused stream reset", None),
             Self::UpstreamProtocol => upstream(502, F::UpstreamProtocolError, "protocol error", None),
+            Self::InvalidEnvoyHeader(name, value) => LocalReply {
+                body: Bytes::from(format!("invalid header '{name}' with value '{value}'")),
+                details: Cow::Owned(format!("request_headers_invalid{{{name}}}")),
+                ..plain(400, "", Some(F::InvalidEnvoyRequestHeaders), "")
+            },
             Self::RouteTimeout => {
                 plain(504, "upstream request timeout", Some(F::UpstreamRequestTimeout), "response_timeout")
             }
@@ -242,6 +249,7 @@ impl Failure {
             | Self::UpgradeFailed
             | Self::NoRoute
             | Self::NoCluster(_)
+            | Self::InvalidEnvoyHeader(..)
             | Self::StreamIdle { .. }
             | Self::UpstreamMaxDuration { .. }
             | Self::MaxStreamDuration { .. }

@@ -4,12 +4,14 @@
 //! code. The I/O of an attempt is in [`crate::stream`].
 
 pub(crate) mod charge;
+pub(crate) mod hash;
 pub(crate) mod internal_redirect;
 pub(crate) mod plan;
 pub(crate) mod read;
 pub(crate) mod redirect;
 pub(crate) mod retry;
 pub(crate) mod rewrite;
+pub(crate) mod strict;
 #[cfg(test)]
 mod tests;
 pub(crate) mod timeouts;

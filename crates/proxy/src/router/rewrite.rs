@@ -1,23 +1,32 @@
 //! Path and host rewriting, pure.
 
-use nuncio_api::{RequestHead, Text};
-use nuncio_config::model::route::{Forward, HostRewrite, PathMatch, PathRewrite, RouteMatch, WeightedCluster};
+use std::borrow::Cow;
+
+use nuncio_api::Text;
+use nuncio_config::model::{
+    format::Format,
+    route::{HostRewrite, PathMatch, PathRewrite, RouteMatch},
+};
 use regex::bytes::{Captures, Regex};
 
 use super::read;
+use crate::{access_log::render, stream_info::StreamInfo};
 
 /// The new path (with query) of a forwarded request, when the route rewrites it. It is never
 /// rewritten to nothing.
-pub(crate) fn path(forward: &Forward, matched: &RouteMatch, path: &str) -> Option<String> {
-    let (plain, query) = split_query(path);
-    match &forward.path_rewrite {
-        PathRewrite::None | PathRewrite::Format(_) => None,
-        PathRewrite::Prefix(prefix) => Some(format!("{}{query}", replace_matched(matched, plain, prefix))),
-        PathRewrite::Regex(regex, substitution) => {
-            let replaced = replace_regex(regex, substitution, plain);
-            (!replaced.is_empty()).then(|| format!("{replaced}{query}"))
-        }
-    }
+pub(crate) fn path(by: &PathRewrite, matched: &RouteMatch, info: &StreamInfo) -> Option<String> {
+    let (plain, query) = split_query(&info.request.as_ref()?.path);
+    let new = match by {
+        PathRewrite::None => return None,
+        PathRewrite::Prefix(prefix) => replace_matched(matched, plain, prefix),
+        PathRewrite::Regex(regex, substitution) => replace_regex(regex, substitution, plain),
+        PathRewrite::Format(format) => text_of(format, Absent::Nothing, info)?,
+        PathRewrite::Template(rewrite) => match &matched.path {
+            PathMatch::Template(template) => rewrite.rewrite(template.regex.as_ref()?, plain)?,
+            _ => return None,
+        },
+    };
+    (!new.is_empty()).then(|| format!("{new}{query}"))
 }
 
 /// Replaces the matched part (the prefix, or the whole path for exact and regex matches).
@@ -29,13 +38,19 @@ pub(crate) fn replace_matched(matched: &RouteMatch, path: &str, with: &str) -> S
     format!("{with}{}", path.get(length..).unwrap_or(""))
 }
 
-/// RE2's replace-all with `\1` references. One to a group that the expression does not have leaves
-/// the path as it is, and what is no reference after a backslash ends the replacement there.
+/// [`replace_bytes`] in a text.
 pub(crate) fn replace_regex(regex: &Regex, substitution: &str, path: &str) -> String {
+    String::from_utf8(replace_bytes(regex, substitution, path.as_bytes()))
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// RE2's replace-all with `\1` references. One to a group that the expression does not have leaves
+/// the text as it is, and what is no reference after a backslash ends the replacement there.
+pub(crate) fn replace_bytes(regex: &Regex, substitution: &str, text: &[u8]) -> Vec<u8> {
     if highest_group(substitution) >= regex.captures_len() {
-        return path.to_owned();
+        return text.to_vec();
     }
-    let replaced = regex.replace_all(path.as_bytes(), |captures: &Captures<'_>| {
+    let replaced = regex.replace_all(text, |captures: &Captures<'_>| {
         let mut out = Vec::new();
         let mut bytes = substitution.bytes();
         while let Some(byte) = bytes.next() {
@@ -53,7 +68,10 @@ pub(crate) fn replace_regex(regex: &Regex, substitution: &str, path: &str) -> St
         }
         out
     });
-    String::from_utf8_lossy(&replaced).into_owned()
+    match replaced {
+        Cow::Borrowed(same) => same.to_vec(),
+        Cow::Owned(new) => new,
+    }
 }
 
 /// The highest group that `substitution` refers to; 0 is the whole match.
@@ -70,27 +88,40 @@ fn highest_group(substitution: &str) -> usize {
     highest
 }
 
-/// The new host, when the route (or the weighted cluster) rewrites it. `upstream_name` is the host
-/// name of the chosen upstream host, for `auto_host_rewrite`.
-pub(crate) fn host(
-    forward: &Forward,
-    weighted: Option<&WeightedCluster>,
-    request: &RequestHead,
-    upstream_name: Option<&str>,
-) -> Option<Text> {
-    if let Some(host) = weighted.and_then(|w| w.host_rewrite.as_deref()) {
-        return Some(Text::from(host));
-    }
-    match &forward.host_rewrite {
-        HostRewrite::None | HostRewrite::PathRegex(..) | HostRewrite::Format(_) => None,
-        HostRewrite::Literal(host) => Some(Text::from(host.as_str())),
-        HostRewrite::Header(name) => read::first(request, name).filter(|v| !v.is_empty()).map(Text::from),
-        HostRewrite::Auto => upstream_name.filter(|name| !name.is_empty()).map(Text::from),
-    }
+/// The new host, when the route rewrites it and needs no upstream host for that.
+pub(crate) fn host(by: &HostRewrite, info: &StreamInfo) -> Option<Text> {
+    let request = info.request.as_ref()?;
+    let new = match by {
+        HostRewrite::None | HostRewrite::Auto => return None,
+        HostRewrite::Literal(host) => Text::from(host.as_str()),
+        HostRewrite::Header(name) => Text::from(read::first(request, name)?),
+        HostRewrite::PathRegex(regex, with) => Text::from(replace_regex(regex, with, split_query(&request.path).0)),
+        HostRewrite::Format(format) => Text::from(text_of(format, Absent::Dash, info)?),
+    };
+    (!new.as_bytes().is_empty()).then_some(new)
 }
 
-/// Path and query (with its question mark).
+/// What stands for a value that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absent {
+    /// Nothing.
+    Nothing,
+    /// `-`
+    Dash,
+}
+
+/// A format's text; `None` when it comes out as something that is no text.
+pub(crate) fn text_of(format: &Format, absent: Absent, info: &StreamInfo) -> Option<String> {
+    let mut text = Vec::with_capacity(64);
+    match absent {
+        Absent::Nothing => render::render_omitting_empty(format, info, &mut text),
+        Absent::Dash => render::render(format, info, &mut text),
+    }
+    String::from_utf8(text).ok()
+}
+
+/// Path and query (with its question mark). A fragment goes with the query.
 pub(crate) fn split_query(path: &str) -> (&str, &str) {
-    let at = path.find('?').unwrap_or(path.len());
+    let at = path.find(['?', '#']).unwrap_or(path.len());
     path.split_at_checked(at).unwrap_or((path, ""))
 }

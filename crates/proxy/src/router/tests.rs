@@ -1,9 +1,17 @@
-use http::{Method, StatusCode};
-use nuncio_api::{Headers, Protocol, RequestHead, Scheme, Text};
+use std::rc::Rc;
+
+use http::{HeaderValue, Method, StatusCode};
+use nuncio_api::{Protocol, RequestHead, Scheme, Text, names};
 use nuncio_config::model::route::{PathMatch, Redirect, RedirectPath, RouteMatch};
+use nuncio_net::SocketAddress;
 use regex::bytes::Regex;
+use tokio::time::Instant;
 
 use super::{redirect, rewrite};
+use crate::{
+    headers,
+    stream_info::{ConnectionInfo, StreamInfo},
+};
 
 fn request(authority: &str, path: &str) -> RequestHead {
     RequestHead {
@@ -13,7 +21,7 @@ fn request(authority: &str, path: &str) -> RequestHead {
         path: Text::from(path),
         protocol: Protocol::Http11,
         upgrade: None,
-        headers: Headers::new(),
+        headers: [(names::X_FORWARDED_PROTO, HeaderValue::from_static("http"))].into_iter().collect(),
     }
 }
 
@@ -30,6 +38,20 @@ fn plain() -> Redirect {
         status: StatusCode::MOVED_PERMANENTLY,
         strip_query: false,
     }
+}
+
+fn stream(request: RequestHead) -> StreamInfo {
+    let nowhere = || SocketAddress::Pipe("/".into());
+    let connection = ConnectionInfo { id: 0, remote: nowhere(), local: nowhere(), tls: false, start: Instant::now() };
+    StreamInfo::new(Rc::new(connection), Some(request))
+}
+
+fn leads_to(redirect: &Redirect, matched: &RouteMatch, request: RequestHead) -> String {
+    let mut info = stream(request);
+    if let Some(path) = redirect::rewritten(&redirect.path, matched, &info) {
+        headers::replace_path(&mut info, path, false);
+    }
+    redirect::location(Some(redirect), &info).unwrap()
 }
 
 #[test]
@@ -50,7 +72,7 @@ fn redirects_read_as_envoys() {
         (Redirect { path: RedirectPath::Prefix("/np".into()), ..plain() }, "http://h.example/np/q?a=b"),
         (Redirect { port: Some(8443), ..plain() }, "http://h.example:8443/redir/q?a=b"),
     ] {
-        assert_eq!(redirect::location(&redirect, &matched, &request("h.example", "/redir/q?a=b")), want);
+        assert_eq!(leads_to(&redirect, &matched, request("h.example", "/redir/q?a=b")), want);
     }
 }
 
@@ -68,15 +90,15 @@ fn a_redirect_never_makes_the_path_part_of_the_host() {
         (nothing, "http://h/.example/q?a=b"),
     ] {
         let redirect = Redirect { path, ..plain() };
-        assert_eq!(redirect::location(&redirect, &prefix("/."), &request("h", "/.example/q?a=b")), want);
+        assert_eq!(leads_to(&redirect, &prefix("/."), request("h", "/.example/q?a=b")), want);
     }
 }
 
 #[test]
 fn the_default_port_of_the_old_scheme_goes() {
     let to_https = Redirect { scheme: Some("https".into()), ..plain() };
-    assert_eq!(redirect::location(&to_https, &prefix("/"), &request("h:80", "/a")), "https://h/a");
-    assert_eq!(redirect::location(&to_https, &prefix("/"), &request("h:81", "/a")), "https://h:81/a");
+    assert_eq!(leads_to(&to_https, &prefix("/"), request("h:80", "/a")), "https://h/a");
+    assert_eq!(leads_to(&to_https, &prefix("/"), request("h:81", "/a")), "https://h:81/a");
 }
 
 #[test]

@@ -38,8 +38,20 @@ pub(crate) struct Timeouts {
 pub(crate) struct StreamDuration {
     /// From the request head on; `None` = no limit.
     pub limit: Option<Duration>,
-    /// What `grpc-timeout` becomes, when the request has one.
-    pub grpc_timeout: Option<Duration>,
+    /// What becomes of `grpc-timeout`.
+    pub grpc_timeout: GrpcTimeout,
+}
+
+/// What becomes of the `grpc-timeout` header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum GrpcTimeout {
+    /// It stays.
+    #[default]
+    Keep,
+    /// There is no limit to tell of.
+    Remove,
+    /// It says this.
+    Set(Duration),
 }
 
 impl Timeouts {
@@ -111,16 +123,21 @@ impl Timeouts {
 
 impl StreamDuration {
     /// The limit of the stream of `request` on this route.
-    pub(crate) fn of(forward: &Forward, manager: &HttpConnectionManager, request: &RequestHead) -> Self {
-        let asked = grpc_timeout(&request.headers);
+    pub(crate) fn of(forward: &Forward, manager: &HttpConnectionManager, request: &RequestHead, grpc: bool) -> Self {
         let own = &forward.max_stream;
-        if let (Some(asked), Some(max)) = (asked, own.grpc_max) {
-            let capped = if max.is_zero() { asked } else { asked.min(max) };
-            let left = capped.saturating_sub(own.grpc_offset.unwrap_or(Duration::ZERO));
-            return Self { limit: Some(left), grpc_timeout: Some(left) };
-        }
-        let configured = own.limit.or(manager.common.max_stream_duration).and_then(limit);
-        Self { limit: configured, grpc_timeout: configured.filter(|_| asked.is_some()) }
+        let longest = match (grpc_timeout(&request.headers), own.grpc_max) {
+            (Some(asked), Some(max)) => {
+                let capped = if max.is_zero() { asked } else { asked.min(max) };
+                Some(capped.saturating_sub(own.grpc_offset.unwrap_or(Duration::ZERO)))
+            }
+            _ => own.limit.or(manager.common.max_stream_duration).and_then(limit),
+        };
+        let grpc_timeout = match longest {
+            _ if !(own.is_newer && grpc) => GrpcTimeout::Keep,
+            Some(longest) => GrpcTimeout::Set(longest),
+            None => GrpcTimeout::Remove,
+        };
+        Self { limit: longest, grpc_timeout }
     }
 }
 

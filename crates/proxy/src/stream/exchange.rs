@@ -11,7 +11,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::HeaderValue;
+use http::{HeaderValue, header};
 use nuncio_api::{Protocol, ResponseHead, names};
 use nuncio_config::model::route::RouteAction;
 use nuncio_http::{Exchange, ServerExchange, StreamError, exchange::ResetReason};
@@ -116,6 +116,11 @@ impl Stream {
             headers::apply_levels(&levels, info, headers::Target::Response);
             if let (true, Some(response)) = (host.include_attempt_count_in_response, &mut info.response) {
                 response.headers.set(names::X_ENVOY_ATTEMPT_COUNT, HeaderValue::from(info.upstream.attempts));
+            }
+        }
+        if let Some(response) = &mut self.record.info.response {
+            for cookie in std::mem::take(&mut self.record.cookies) {
+                response.headers.append(header::SET_COOKIE, cookie);
             }
         }
         self.dress_response(now, down);

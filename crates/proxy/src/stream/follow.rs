@@ -122,14 +122,14 @@ impl Stream {
 
     /// The log names the route that the redirect leads to, and its cluster, as in Envoy.
     fn log_as(&mut self, route: Option<&Arc<Route>>, request: &RequestHead) {
-        let info = &mut self.record.info;
-        info.upstream.cluster = match route.map(|route| &route.action) {
+        let cluster = match route.map(|route| &route.action) {
             Some(RouteAction::Forward(forward)) => {
-                plan::plan(forward, &self.hcm.settings, request, self.random).cluster
+                plan::choose_cluster(forward, request, &self.record.info, self.circumstances()).0
             }
             _ => None,
         };
-        info.route = route.cloned();
+        self.record.info.upstream.cluster = cluster;
+        self.record.info.route = route.cloned();
     }
 
     /// The stream that takes the place of this one.

@@ -15,8 +15,9 @@ use crate::{
     phase::phase,
     reply::Failure,
     router::{
-        plan,
+        hash, plan,
         retry::{self, RetryState},
+        strict,
         timeouts::Timeouts,
     },
 };
@@ -30,6 +31,15 @@ pub(super) struct Job<'a> {
     pub(super) timeouts: Timeouts,
     /// One try, its response included.
     pub(super) duration: Option<Duration>,
+    /// For load balancers that pick by it.
+    pub(super) hash: Option<u64>,
+}
+
+/// What [`Job`] needs of the plan.
+struct Limits {
+    timeouts: Timeouts,
+    duration: Option<Duration>,
+    hash: Option<u64>,
 }
 
 impl Stream {
@@ -41,24 +51,67 @@ impl Stream {
         forward: &Forward,
         down: &mut D,
     ) -> Result<Flow, Failure> {
+        let (cluster, mut tries, limits) = self.prepare(host, route, forward)?;
+        let Limits { timeouts, duration, hash } = limits;
+        let job = Job { cluster: &cluster, host, forward, timeouts, duration, hash };
+        self.try_until_done(&job, &mut tries, down).await
+    }
+
+    /// All that comes before the first try, and does not wait.
+    fn prepare(
+        &mut self,
+        host: &Arc<VirtualHost>,
+        route: &Arc<Route>,
+        forward: &Forward,
+    ) -> Result<(Rc<Cluster>, Tries, Limits), Failure> {
         phase!("plan");
-        let plan = plan::plan(forward, &self.hcm.settings, self.record.request(), self.random);
+        let plan = self.plan(forward);
         let cluster = self.find_cluster(&plan, forward)?;
         self.record.charge_to(&cluster, host, route);
         phase!("admission");
+        if let Some((name, value)) = strict::improper(&self.hcm.settings.router, self.record.request()) {
+            return Err(Failure::InvalidEnvoyHeader(name, value));
+        }
         self.admit(&cluster)?;
         self.apply_timeouts(&plan);
         self.record.weighted = plan.weighted;
         let weighted = weighted_of(forward, plan.weighted);
-        let retry = RetryState::new(forward.retry.as_ref(), self.record.request(), &self.hcm.context.runtime);
+        let hash = self.hash(forward, &cluster);
         self.rewrite_request(host, route, forward, weighted, &plan);
+        let retry = RetryState::new(forward.retry.as_ref(), self.record.request(), &self.hcm.context.runtime);
+        if let Some(request) = &mut self.record.info.request {
+            retry::strip(&mut request.headers);
+        }
         let keeps = retry.as_ref().is_some_and(RetryState::is_enabled) || forward.internal_redirect.is_some();
         let limit = route.request_buffer_limit.unwrap_or(u64::MAX).min(self.hcm.buffer_limit as u64);
-        let mut tries = Tries::new(retry, self.take_upload(keeps.then_some(limit)));
+        let tries = Tries::new(retry, self.take_upload(keeps.then_some(limit)));
         let duration = plan.timeouts.per_try_duration.or(cluster.settings().common.max_stream_duration);
         let duration = duration.filter(|limit| !limit.is_zero());
-        let job = Job { cluster: &cluster, host, forward, timeouts: plan.timeouts, duration };
-        self.try_until_done(&job, &mut tries, down).await
+        Ok((cluster, tries, Limits { timeouts: plan.timeouts, duration, hash }))
+    }
+
+    fn plan(&self, forward: &Forward) -> plan::Plan {
+        plan::plan(forward, self.record.request(), &self.record.info, self.circumstances())
+    }
+
+    /// What planning depends on besides the route.
+    pub(super) fn circumstances(&self) -> plan::Circumstances<'_> {
+        plan::Circumstances {
+            manager: &self.hcm.settings,
+            runtime: &self.hcm.context.runtime,
+            random: self.random,
+            is_grpc: self.is_grpc,
+        }
+    }
+
+    /// Hashes the request, for a cluster that asks; remembers the cookies that come of it.
+    fn hash(&mut self, forward: &Forward, cluster: &Cluster) -> Option<u64> {
+        if forward.hash.is_empty() || !cluster.settings().lb.is_hashing() {
+            return None;
+        }
+        let hashed = hash::of(&forward.hash, &self.record.info);
+        self.record.cookies = hashed.cookies.into();
+        hashed.value
     }
 
     fn find_cluster(&mut self, plan: &plan::Plan, forward: &Forward) -> Result<Rc<Cluster>, Failure> {
@@ -85,6 +138,7 @@ impl Stream {
         self.deadlines.set_duration(plan.duration.limit.map(|d| start + d));
         self.record.timeout = plan.timeouts.global;
         self.record.alt_timeout = plan.timeouts.alternative;
+        self.record.flush_timeout = Some(plan.flush_timeout);
         if self.deadlines.request_complete {
             self.deadlines.set_response(plan.timeouts.global.map(|d| start + d));
         }
@@ -99,18 +153,18 @@ impl Stream {
         plan: &plan::Plan,
     ) {
         let table = Arc::clone(self.hcm.routes.table());
-        let suppress = self.hcm.settings.router.suppress_envoy_headers;
-        let levels = headers::request_levels(&table, host, route, weighted);
-        let used = Timeouts::used_before(&self.hcm.context.runtime, self.record.info.start);
-        headers::prepare_upstream_request(&mut self.record.info, plan, used, suppress);
-        if let Some(request) = &mut self.record.info.request {
-            retry::strip(&mut request.headers);
-            if host.include_request_attempt_count {
-                request.headers.set(names::X_ENVOY_ATTEMPT_COUNT, http::HeaderValue::from_static("1"));
-            }
+        let router = &self.hcm.settings.router;
+        let info = &mut self.record.info;
+        let used = Timeouts::used_before(&self.hcm.context.runtime, info.start);
+        headers::prepare_upstream_request(info, plan, used, router);
+        if let (true, Some(request)) = (host.include_request_attempt_count, &mut info.request) {
+            request.headers.set(names::X_ENVOY_ATTEMPT_COUNT, http::HeaderValue::from_static("1"));
         }
-        headers::apply_levels(&levels, &mut self.record.info, headers::Target::Request);
-        headers::rewrite(&mut self.record.info, forward, route, weighted, suppress);
+        let taken = headers::Taken { table: &table, host, route, forward, weighted };
+        // Added headers may tell the number of the try that is about to begin.
+        let before = std::mem::replace(&mut info.upstream.attempts, 1);
+        headers::finalize_request(info, taken, router.suppress_envoy_headers);
+        info.upstream.attempts = before;
     }
 
     /// The request has been received completely.

@@ -29,7 +29,6 @@ mod upload;
 
 use std::{rc::Rc, sync::Arc};
 
-use bytes::Bytes;
 use nuncio_api::{Protocol, RequestHead, ResponseFlag, Text, Timer, message::BodyLength, names};
 use nuncio_config::model::route::{Forward, Route, RouteAction, VirtualHost, WeightedCluster};
 use nuncio_http::ServerExchange;
@@ -42,7 +41,7 @@ use crate::{
     phase::phase,
     reply::{Failure, is_grpc_request},
     route::{MatchContext, Matched},
-    router::{plan, redirect},
+    router::plan,
     stream_info::ConnectionInfo,
 };
 
@@ -204,14 +203,13 @@ impl Stream {
             RouteAction::Direct(direct) => {
                 phase!("direct response");
                 self.hcm.router_stats.inc(router_stats::RQ_DIRECT_RESPONSE);
-                self.reply_from_route(direct.status, direct.body.clone(), None, down);
+                self.reply_directly(direct, down);
                 Ok(Flow::Done)
             }
             RouteAction::Redirect(redirect) => {
                 phase!("redirect");
                 self.hcm.router_stats.inc(router_stats::RQ_DIRECT_RESPONSE);
-                let location = redirect::location(redirect, &route.matches, self.record.request());
-                self.reply_from_route(redirect.status, Bytes::new(), Some(location), down);
+                self.redirect(redirect, &route, down);
                 Ok(Flow::Done)
             }
             RouteAction::NonForwarding => Err(Failure::NoRoute),
@@ -320,8 +318,9 @@ impl Stream {
         self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_WS_ON_NON_WS_ROUTE);
         if let Matched::Route(_, route) = found {
             if let RouteAction::Forward(forward) = &route.action {
-                let plan = plan::plan(forward, &self.hcm.settings, self.record.request(), self.random);
-                self.record.info.upstream.cluster = plan.cluster;
+                let info = &self.record.info;
+                let (cluster, _) = plan::choose_cluster(forward, self.record.request(), info, self.circumstances());
+                self.record.info.upstream.cluster = cluster;
             }
             self.record.info.route = Some(Arc::clone(route));
         }

@@ -30,6 +30,10 @@ pub(crate) struct Record {
     pub(super) cluster: Option<Rc<Cluster>>,
     /// The route's timeout, once planned.
     pub(super) timeout: Option<Duration>,
+    /// Idle time while only bytes to the client are left, once planned; `None` within = no limit.
+    pub(super) flush_timeout: Option<Option<Duration>>,
+    /// `set-cookie` of cookies that hashing made up.
+    pub(super) cookies: Box<[http::HeaderValue]>,
     /// Index of the weighted cluster that was drawn.
     pub(super) weighted: Option<usize>,
     /// Another stream goes on with the request (internal redirect): nothing has gone down.
@@ -62,6 +66,8 @@ impl Record {
             info,
             cluster: None,
             timeout: None,
+            flush_timeout: None,
+            cookies: Box::default(),
             weighted: None,
             continues: false,
             retried: false,

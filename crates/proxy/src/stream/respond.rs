@@ -5,7 +5,11 @@ use std::{future::poll_fn, task::Poll};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use nuncio_api::{Frame, Headers, Protocol, ResponseFlag, ResponseHead, message::BodyLength, names};
-use nuncio_config::model::route::RouteAction;
+use nuncio_config::model::{
+    access_log::LogFormat,
+    local_reply::BodyFormat,
+    route::{DirectResponse, Redirect, Route, RouteAction},
+};
 use nuncio_http::{ServerExchange, exchange::ResetReason};
 use nuncio_stats::templates::{http_stats, router_stats};
 use tokio::time::Instant;
@@ -35,14 +39,45 @@ impl Stream {
         }
     }
 
-    /// `direct_response` and `redirect`.
-    pub(super) fn reply_from_route<D: ServerExchange>(
-        &mut self,
-        status: StatusCode,
-        body: Bytes,
-        location: Option<String>,
-        down: &mut D,
-    ) {
+    /// `direct_response`; one that creates or redirects says where, which is where the request came to.
+    pub(super) fn reply_directly<D: ServerExchange>(&mut self, direct: &DirectResponse, down: &mut D) {
+        let says_where = direct.status == StatusCode::CREATED || direct.status.is_redirection();
+        let location = if says_where { redirect::location(None, &self.record.info) } else { None };
+        self.begin_reply(direct.status, location);
+        let body = match &direct.format {
+            Some(format) => self.dressed(direct.body.clone(), format),
+            None => direct.body.clone(),
+        };
+        self.send_with(body, down);
+    }
+
+    /// `redirect`, which rewrites the request first.
+    pub(super) fn redirect<D: ServerExchange>(&mut self, redirect: &Redirect, route: &Route, down: &mut D) {
+        let suppress = self.hcm.settings.router.suppress_envoy_headers;
+        if let Some(path) = redirect::rewritten(&redirect.path, &route.matches, &self.record.info) {
+            headers::replace_path(&mut self.record.info, path, suppress);
+        }
+        self.begin_reply(redirect.status, redirect::location(Some(redirect), &self.record.info));
+        self.send_with(Bytes::new(), down);
+    }
+
+    /// `body_format`: the body put into it, and its type said in the head.
+    fn dressed(&mut self, body: Bytes, format: &BodyFormat) -> Bytes {
+        let info = &mut self.record.info;
+        info.local_reply_body = Some(Box::from(&*body));
+        let mut text = Vec::new();
+        crate::access_log::append_line(&format.body, info, &mut text);
+        info.local_reply_body = None;
+        let json = matches!(format.body, LogFormat::Json { .. }).then(|| HeaderValue::from_static("application/json"));
+        if let (Some(kind), Some(response)) = (format.content_type.clone().or(json), &mut info.response) {
+            response.headers.remove(&header::CONTENT_TYPE);
+            response.headers.append(header::CONTENT_TYPE, kind);
+        }
+        text.into()
+    }
+
+    /// The head of a route's own answer: where to, and the route's headers.
+    fn begin_reply(&mut self, status: StatusCode, location: Option<String>) {
         self.record.info.details = Some("direct_response".into());
         let mut list = Headers::with_capacity(6);
         if let Some(value) = location.and_then(|l| HeaderValue::try_from(l).ok()) {
@@ -50,7 +85,6 @@ impl Stream {
         }
         self.record.info.response = Some(ResponseHead { headers: list, ..head(status) });
         self.apply_route_response_headers();
-        self.send_with(body, down);
     }
 
     /// Completes the response in the record by `body`, behind the headers that are there, and sends it.
@@ -108,7 +142,8 @@ impl Stream {
     pub(super) fn redirect_to_https<D: ServerExchange>(&mut self, down: &mut D) {
         let location = redirect::https_location(self.record.request());
         self.hcm.router_stats.inc(router_stats::RQ_DIRECT_RESPONSE);
-        self.reply_from_route(StatusCode::MOVED_PERMANENTLY, Bytes::new(), Some(location), down);
+        self.begin_reply(StatusCode::MOVED_PERMANENTLY, Some(location));
+        self.send_with(Bytes::new(), down);
     }
 
     /// `path_with_escaped_slashes_action: UNESCAPE_AND_REDIRECT`.
@@ -199,6 +234,7 @@ impl Stream {
             | Failure::UpgradeFailed
             | Failure::NoRoute
             | Failure::NoCluster(_)
+            | Failure::InvalidEnvoyHeader(..)
             | Failure::NoHealthyUpstream
             | Failure::DropOverload
             | Failure::Overflow
@@ -291,7 +327,10 @@ impl Stream {
             }
             if !waits {
                 waits = true;
-                self.deadlines.touch(now);
+                match self.record.flush_timeout {
+                    Some(limit) => self.deadlines.set_idle(limit, now),
+                    None => self.deadlines.touch(now),
+                }
                 self.deadlines.arm();
             }
             self.deadlines.poll_expired(cx).map(|_| false)

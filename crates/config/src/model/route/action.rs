@@ -9,7 +9,13 @@ use super::{
     PerFilter,
     policy::{HashPolicy, HedgePolicy, InternalRedirectPolicy, MirrorPolicy, RetryPolicy, Upgrade},
 };
-use crate::model::{format::Format, header::HeaderMutation, local_reply::BodyFormat, matcher::MatchedHeader};
+use crate::model::{
+    format::Format,
+    header::HeaderMutation,
+    local_reply::BodyFormat,
+    matcher::MatchedHeader,
+    uri_template::UriTemplateRewrite,
+};
 
 /// What a matched route does.
 #[derive(Clone, Debug)]
@@ -75,6 +81,8 @@ pub enum PathRewrite {
     Regex(Regex, String),
     /// `path_rewrite`, in the substitution format language.
     Format(Format),
+    /// `path_rewrite_policy`, of the variables that the route's path matcher has.
+    Template(UriTemplateRewrite),
 }
 
 /// `RouteAction.MaxStreamDuration` and the older fields about gRPC time-outs.
@@ -162,8 +170,8 @@ pub struct Redirect {
     pub scheme: Option<String>,
     /// `host_redirect`
     pub host: Option<String>,
-    /// `port_redirect`
-    pub port: Option<u16>,
+    /// `port_redirect`, put there as it is.
+    pub port: Option<u32>,
     /// `path_redirect` / `prefix_rewrite` / `regex_rewrite`
     pub path: RedirectPath,
     /// `response_code`

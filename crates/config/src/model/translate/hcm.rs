@@ -309,6 +309,12 @@ fn router_filter(cx: &mut Context<'_>, path: &Path<'_>, any: &Any) -> Router {
         suppress_envoy_headers: message.suppress_envoy_headers,
         start_child_span,
         respect_expected_rq_timeout: message.respect_expected_rq_timeout,
+        strict_check_headers: message
+            .strict_check_headers
+            .iter()
+            .enumerate()
+            .filter_map(|(index, name)| cx.header_name(&path.item("strict_check_headers", index), name))
+            .collect(),
     }
 }
 
@@ -318,5 +324,6 @@ fn default_router() -> Router {
         suppress_envoy_headers: false,
         start_child_span: false,
         respect_expected_rq_timeout: false,
+        strict_check_headers: Vec::new(),
     }
 }

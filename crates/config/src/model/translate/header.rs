@@ -1,9 +1,12 @@
 //! Headers to add and to remove.
 
+use std::{borrow::Cow, sync::LazyLock};
+
 use envoy_types::pb::envoy::config::core::v3::{
     HeaderValueOption, header_value_option::HeaderAppendAction as WireAction,
 };
 use http::{HeaderName, HeaderValue};
+use regex::{Captures, Regex};
 
 use super::Context;
 use crate::model::{
@@ -25,6 +28,27 @@ pub(super) const REQUEST: MutationFields =
 /// `response_headers_to_add`, `response_headers_to_remove`.
 pub(super) const RESPONSE: MutationFields =
     MutationFields { add: "response_headers_to_add", remove: "response_headers_to_remove" };
+
+/// Spellings that Envoy accepts in added headers alone: `%PER_REQUEST_STATE(key)%`, and the path in
+/// metadata as a JSON list (`%DYNAMIC_METADATA(["filter", "key"])%`).
+fn in_todays_words(raw: &str) -> Cow<'_, str> {
+    static STATE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"%PER_REQUEST_STATE\(([^)]+)\)%").ok());
+    static METADATA: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"%((?:UPSTREAM|DYNAMIC)_METADATA)\(\s*(\[.*?\])\s*\)%").ok());
+    let (Some(state), Some(metadata)) = (&*STATE, &*METADATA) else { return Cow::Borrowed(raw) };
+    if !raw.contains("PER_REQUEST_STATE(") && !raw.contains("_METADATA(") {
+        return Cow::Borrowed(raw);
+    }
+    let raw = state.replace_all(raw, "%FILTER_STATE($1:PLAIN)%");
+    let replaced = metadata.replace_all(&raw, |found: &Captures<'_>| {
+        let whole = found.get(0).map_or("", |whole| whole.as_str());
+        match serde_json::from_str::<Vec<String>>(found.get(2).map_or("", |list| list.as_str())) {
+            Ok(path) => format!("%{}({})%", found.get(1).map_or("", |name| name.as_str()), path.join(":")),
+            Err(_) => whole.to_owned(),
+        }
+    });
+    Cow::Owned(replaced.into_owned())
+}
 
 impl Context<'_> {
     /// One level's changes to a header list.
@@ -51,16 +75,14 @@ impl Context<'_> {
         let header = option.header.unwrap_or_default();
         let header_path = path.field("header");
         let name = self.changed_header(&header_path.field("key"), &header.key, "modified");
-        let (field, raw) = match header.raw_value.is_empty() {
-            true => ("value", header.value),
-            false => ("raw_value", String::from_utf8_lossy(&header.raw_value).into_owned()),
-        };
-        let value = self.added_value(&header_path.field(field), &raw);
+        // Envoy does not read `raw_value` here.
+        let raw = header.value;
+        let value = self.added_value(&header_path.field("value"), &raw);
         Some(HeaderAddition { name: name?, value: value?, raw, action, keep_empty_value: option.keep_empty_value })
     }
 
     fn added_value(&mut self, path: &Path<'_>, raw: &str) -> Option<AddedValue> {
-        let format = self.format(path, raw)?;
+        let format = self.format(path, &in_todays_words(raw))?;
         let Some(literal) = format.as_literal() else {
             return Some(AddedValue::Format(format));
         };

@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 use super::{
     Context, header,
     per_filter::metadata,
+    route_action::Surroundings,
     route_tree::TreeRules,
     shadow,
     value::{flag, size},
@@ -222,7 +223,8 @@ fn route(
     let request_buffer_limit =
         request_buffer_limit(&message.per_request_buffer_limit_bytes, message.request_body_buffer_limit);
     let matches = cx.route_match(&path.field("match"), message.r#match.unwrap_or_default());
-    let action = cx.route_action(path, message.action, rules, policies);
+    let around = Surroundings { rules, policies, path: matches.as_ref().map(|matches| &matches.path) };
+    let action = cx.route_action(path, message.action, &around);
     let request_headers =
         cx.mutation(path, header::REQUEST, message.request_headers_to_add, message.request_headers_to_remove);
     let response_headers =

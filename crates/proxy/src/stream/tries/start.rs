@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use nuncio_api::Protocol;
+use nuncio_api::{Protocol, Text};
 use nuncio_config::model::{cluster::UpstreamProtocol, route::HostRewrite};
 use nuncio_http::ClientExchange;
 use nuncio_stats::templates::cluster_stats as c;
@@ -14,7 +14,7 @@ use crate::{
     headers,
     phase::phase,
     reply::Failure,
-    router::{charge::Measured, retry::RetryState, rewrite},
+    router::{charge::Measured, retry::RetryState},
     stream::{Stream, forward::Job, pump::Pump, upload::Upload},
 };
 
@@ -55,14 +55,14 @@ impl Stream {
 
     fn pick_host(&self, job: &Job<'_>, retry: Option<&RetryState>) -> Option<Rc<Host>> {
         match retry.filter(|_| self.record.retried) {
-            None => job.cluster.choose_host(&LbContext::default()),
+            None => job.cluster.choose_host(&LbContext { hash: job.hash, ..LbContext::default() }),
             Some(retry) => {
                 let rejects = |host: &Host| retry.rejects(host);
                 let context = LbContext {
+                    hash: job.hash,
                     rejects: Some(&rejects),
                     max_attempts: retry.host_attempts(),
                     previous_priorities: retry.previous_priorities(),
-                    ..LbContext::default()
                 };
                 job.cluster.choose_host(&context)
             }
@@ -74,11 +74,11 @@ impl Stream {
         info.upstream.host = Some(host.address().clone());
         let name = host.hostname();
         info.upstream.host_name = (!name.is_empty()).then(|| std::sync::Arc::from(name));
-        if matches!(job.forward.host_rewrite, HostRewrite::Auto) {
-            let Some(request) = &mut info.request else { return };
-            if let Some(new) = rewrite::host(job.forward, None, request, Some(name)) {
-                headers::replace_host(request, new, job.forward.append_x_forwarded_host);
-            }
+        if let (HostRewrite::Auto, false, Some(request)) =
+            (&job.forward.host_rewrite, name.is_empty(), &mut info.request)
+        {
+            let suppress = self.hcm.settings.router.suppress_envoy_headers;
+            headers::replace_host(request, Text::from(name), job.forward.append_x_forwarded_host, suppress);
         }
     }
 

@@ -15,13 +15,21 @@ use http::StatusCode;
 use super::{Context, route::TableRules};
 use crate::model::{
     report::Path,
-    route::{Forward, HedgePolicy, MaxStreamDuration, MirrorPolicy, RetryPolicy, RouteAction},
+    route::{Forward, HedgePolicy, MaxStreamDuration, MirrorPolicy, PathMatch, RetryPolicy, RouteAction},
 };
 
 use policy::hedge_policy;
 
 /// `timeout` of a route that sets none.
 const ROUTE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What a route's action is translated with besides its message.
+pub(super) struct Surroundings<'a> {
+    pub(super) rules: TableRules,
+    pub(super) policies: &'a HostPolicies,
+    /// How the route matches paths; `None` when that is unusable.
+    pub(super) path: Option<&'a PathMatch>,
+}
 
 /// Policies of a virtual host (or its table) for routes that have none of their own.
 #[derive(Default)]
@@ -53,20 +61,19 @@ impl Context<'_> {
         &mut self,
         path: &Path<'_>,
         action: Option<pb::route::Action>,
-        rules: TableRules,
-        above: &HostPolicies,
+        around: &Surroundings<'_>,
     ) -> Option<RouteAction> {
         use pb::route::Action;
         match action {
             Some(Action::Route(forward)) => {
-                let forward = self.forward(&path.field("route"), forward, rules, above)?;
+                let forward = self.forward(&path.field("route"), forward, around)?;
                 Some(RouteAction::Forward(Box::new(forward)))
             }
             Some(Action::Redirect(redirect)) => {
                 self.redirect(&path.field("redirect"), redirect).map(RouteAction::Redirect)
             }
             Some(Action::DirectResponse(direct)) => {
-                self.direct_response(&path.field("direct_response"), direct, rules).map(RouteAction::Direct)
+                self.direct_response(&path.field("direct_response"), direct, around.rules).map(RouteAction::Direct)
             }
             Some(Action::NonForwardingAction(_)) => Some(RouteAction::NonForwarding),
             // The field check has refused it.
@@ -79,20 +86,15 @@ impl Context<'_> {
         }
     }
 
-    fn forward(
-        &mut self,
-        path: &Path<'_>,
-        mut message: pb::RouteAction,
-        rules: TableRules,
-        above: &HostPolicies,
-    ) -> Option<Forward> {
+    fn forward(&mut self, path: &Path<'_>, mut message: pb::RouteAction, around: &Surroundings<'_>) -> Option<Forward> {
         use pb::route_action::ClusterNotFoundResponseCode as NotFound;
         let cluster_not_found = match message.cluster_not_found_response_code() {
             NotFound::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             NotFound::NotFound => StatusCode::NOT_FOUND,
             NotFound::InternalServerError => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        let path_rewrite = self.path_rewrite(path, &mut message);
+        let (rules, above) = (around.rules, around.policies);
+        let path_rewrite = self.path_rewrite(path, &mut message, around.path);
         let max_stream = self.max_stream(path, &mut message);
         let internal_redirect = self.internal_redirect(path, &mut message);
         let cluster = self.cluster_specifier(path, message.cluster_specifier, rules);

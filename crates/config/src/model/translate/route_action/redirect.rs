@@ -19,11 +19,12 @@ impl Context<'_> {
             Code::TemporaryRedirect => StatusCode::TEMPORARY_REDIRECT,
             Code::PermanentRedirect => StatusCode::PERMANENT_REDIRECT,
         };
-        let Ok(port) = u16::try_from(message.port_redirect) else {
-            let text = format!("port {} is above 65535", message.port_redirect);
-            self.report.error(&path.field("port_redirect"), "bad-port", text);
-            return None;
-        };
+        let port = message.port_redirect;
+        if u16::try_from(port).is_err() {
+            // Envoy puts it into the location all the same.
+            let text = format!("port {port} is above 65535");
+            self.report.warning(&path.field("port_redirect"), "bad-port", text, None);
+        }
         let location = match message.path_rewrite_specifier {
             None => RedirectPath::Keep,
             Some(By::PathRedirect(text)) => RedirectPath::Replace(text),
@@ -32,13 +33,13 @@ impl Context<'_> {
                 let (regex, substitution) = self.substitution(&path.field("regex_rewrite"), rewrite)?;
                 RedirectPath::Regex(regex, substitution)
             }
-            // The field check has refused it.
-            Some(By::PathRewrite(_)) => return None,
+            Some(By::PathRewrite(text)) if text.is_empty() => RedirectPath::Keep,
+            Some(By::PathRewrite(text)) => RedirectPath::Format(self.format(&path.field("path_rewrite"), &text)?),
         };
         Some(Redirect {
             scheme: message.scheme_rewrite_specifier.and_then(|scheme| match scheme {
                 SchemeRewriteSpecifier::HttpsRedirect(https) => https.then(|| "https".to_owned()),
-                SchemeRewriteSpecifier::SchemeRedirect(scheme) => Some(scheme.to_ascii_lowercase()),
+                SchemeRewriteSpecifier::SchemeRedirect(scheme) => Some(scheme).filter(|scheme| !scheme.is_empty()),
             }),
             host: Some(message.host_redirect).filter(|host| !host.is_empty()),
             port: (port != 0).then_some(port),

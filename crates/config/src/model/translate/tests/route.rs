@@ -66,11 +66,32 @@ fn redirects_and_direct_responses_translate() {
     assert_eq!((redirect.port, redirect.status), (Some(8443), StatusCode::SEE_OTHER));
     assert!(redirect.strip_query && matches!(&redirect.path, RedirectPath::Replace(path) if path == "/x"));
     let RouteAction::Redirect(redirect) = &second.action else { panic!("redirect") };
-    assert_eq!((redirect.scheme.as_deref(), redirect.status), (Some("foo"), StatusCode::MOVED_PERMANENTLY));
+    assert_eq!((redirect.scheme.as_deref(), redirect.status), (Some("FOO"), StatusCode::MOVED_PERMANENTLY));
     assert!(matches!(&redirect.path, RedirectPath::Regex(_, substitution) if substitution == "\\1"));
     let RouteAction::Direct(direct) = &third.action else { panic!("direct") };
     assert_eq!((direct.status.as_u16(), &direct.body[..]), (418, &b"tea"[..]));
     assert!(matches!(fourth.action, RouteAction::NonForwarding));
+}
+
+#[test]
+fn a_route_rewrites_in_one_way() {
+    let rewriting = |fields: &str| with_route(&format!("match: {{prefix: /}}, route: {{cluster: c, {fields}}}"));
+    let bootstrap = quiet(&rewriting("path_rewrite: '/%REQ(a)%', host_rewrite: '%REQ(b)%'"));
+    let forward = forward_of(&bootstrap);
+    assert!(matches!(&forward.path_rewrite, PathRewrite::Format(format) if format.operators().count() == 1));
+    assert!(matches!(&forward.host_rewrite, HostRewrite::Format(_)));
+    let regex = "{pattern: {regex: '^/(.+)'}, substitution: '\\1'}";
+    let bootstrap = quiet(&rewriting(&format!("host_rewrite_path_regex: {regex}")));
+    assert!(matches!(&forward_of(&bootstrap).host_rewrite, HostRewrite::PathRegex(_, with) if with == "\\1"));
+    for (fields, code, path) in [
+        ("path_rewrite: '/%REQ%'", "bad-format", "path_rewrite"),
+        ("host_rewrite: '%'", "bad-format", "host_rewrite"),
+        ("path_rewrite: /a, prefix_rewrite: /b", "conflicting-fields", "path_rewrite"),
+        (&format!("path_rewrite: /a, regex_rewrite: {regex}"), "conflicting-fields", "path_rewrite"),
+    ] {
+        assert_eq!(only_error(&rewriting(fields)), (code, format!("{ROUTES}.routes[0].route.{path}")));
+    }
+    assert_eq!(warnings(&with_route("match: {prefix: /}, redirect: {port_redirect: 70000}")), ["bad-port"]);
 }
 
 #[test]
@@ -177,7 +198,6 @@ fn mistakes_in_routes_are_found() {
             "conflicting-fields",
             "route.regex_rewrite",
         ),
-        ("match: {prefix: /}, redirect: {port_redirect: 70000}", "", "redirect.port_redirect"),
         ("match: {safe_regex: {regex: 'a['}}, route: {cluster: c}", "bad-regex", "match.safe_regex.regex"),
     ] {
         let (found, at) = only_error(&with_route(&route.replace("LONG", &"x".repeat(5000))));
@@ -194,10 +214,6 @@ fn what_is_not_built_is_refused_with_its_place() {
             "route.retry_policy_typed_config",
         ),
         ("match: {prefix: /}, route: {cluster_specifier_plugin: x}", "route.cluster_specifier_plugin"),
-        (
-            "match: {prefix: /}, route: {cluster: c, host_rewrite_path_regex: {pattern: {regex: a}, substitution: b}}",
-            "route.host_rewrite_path_regex",
-        ),
         (
             "match: {prefix: /}, route: {cluster: c}, typed_per_filter_config: {f: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.buffer.v3.BufferPerRoute, disabled: true}}",
             "typed_per_filter_config[\"f\"]",

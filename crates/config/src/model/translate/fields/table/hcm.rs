@@ -82,7 +82,7 @@ pub(super) const TABLE: &[Support] = &[
     ),
     Support::of(
         "envoy.extensions.filters.http.router.v3.Router",
-        &["dynamic_stats", "suppress_envoy_headers", "respect_expected_rq_timeout"],
+        &["dynamic_stats", "suppress_envoy_headers", "respect_expected_rq_timeout", "strict_check_headers"],
     )
     .ignoring(&[("start_child_span", "it matters only with tracing, which is refused")]),
     Support::of(
