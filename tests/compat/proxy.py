@@ -95,7 +95,8 @@ class Proxy:
         self.ports = {**dict(zip(listeners, ports)), "admin": self.admin}
         values = {f"p_{name}": port for name, port in self.ports.items()}
         values.update(self.around.names, **self.values, admin=self.admin, router=ROUTER,
-                      access_log=self._access_log())
+                      access_log=self._access_log(),
+                      access_file=json.dumps(json.loads(self._access_log())[0]["typed_config"]))
         path = os.path.join(self.scratch, "bootstrap.yaml")
         with open(path, "w", encoding="utf-8") as out:
             out.write(string.Template(text).substitute(values))

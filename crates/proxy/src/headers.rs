@@ -73,7 +73,8 @@ pub(crate) fn apply_levels(levels: &Levels<'_>, info: &mut StreamInfo, target: T
     }
 }
 
-fn apply(mutation: &HeaderMutation, info: &mut StreamInfo, target: Target) {
+/// Applies one level's changes.
+pub(crate) fn apply(mutation: &HeaderMutation, info: &mut StreamInfo, target: Target) {
     // Envoy removes first, so that a removed header can be added anew.
     if let Some(headers) = headers_of(info, target) {
         for name in &mutation.remove {

@@ -48,6 +48,8 @@ pub struct StreamInfo {
     pub response: Option<ResponseHead>,
     /// Response trailers as sent.
     pub response_trailers: Option<Headers>,
+    /// Status of the proxy's own answer, while `local_reply_config` works on it.
+    pub local_reply_code: Option<u16>,
     /// Flags in the order set.
     pub flags: ResponseFlags,
     /// `%RESPONSE_CODE_DETAILS%`
@@ -124,6 +126,7 @@ impl StreamInfo {
             local_reply_body: None,
             response: None,
             response_trailers: None,
+            local_reply_code: None,
             flags: ResponseFlags::default(),
             details: None,
             bytes_received: 0,
@@ -152,6 +155,9 @@ impl StreamInfo {
 
     /// Status sent, 0 when none was.
     pub fn response_code(&self) -> u16 {
+        if let Some(code) = self.local_reply_code {
+            return code;
+        }
         // The proxy's own answer has no code before it is sent, as Envoy's formatters see it.
         let known = self.downstream_first_tx.is_some() || self.upstream_first_rx.is_some();
         self.response.as_ref().filter(|_| known).map_or(0, |r| r.status.as_u16())

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use http::{HeaderName, StatusCode};
 
-use super::{AccessLog, RouteTable, StringMatcher, header::HeaderChange};
+use super::{AccessLog, RouteTable, local_reply::LocalReplyConfig, StringMatcher, header::HeaderChange};
 
 /// Settings of an HTTP connection manager.
 #[derive(Clone, Debug)]
@@ -44,6 +44,8 @@ pub struct HttpConnectionManager {
     pub delayed_close_timeout: Option<Duration>,
     /// `access_log`
     pub access_log: Vec<AccessLog>,
+    /// `local_reply_config`
+    pub local_reply: LocalReplyConfig,
     /// `server_name` (envoy)
     pub server_name: String,
     /// `server_header_transformation`

@@ -6,12 +6,17 @@ use nuncio_config::model::format::GrpcStatusForm;
 use super::values::{Written, text};
 use crate::{reply::is_grpc_request, stream_info::StreamInfo};
 
-/// The outcome of a gRPC request: from the trailers, else the headers, else the HTTP status.
-/// Absent for other requests. A text that is no number is -1, as in Envoy.
+/// The outcome of a gRPC request; absent for other requests.
 fn grpc_code(info: &StreamInfo) -> Option<i64> {
     if !is_grpc_request(&info.request.as_ref()?.headers) {
         return None;
     }
+    outcome(info)
+}
+
+/// The outcome of any request in gRPC's terms: from the trailers, else the headers, else the HTTP
+/// status. A text that is no number is -1, as in Envoy.
+pub(super) fn outcome(info: &StreamInfo) -> Option<i64> {
     let status = |headers: &Headers| headers.get(&names::GRPC_STATUS).filter(|v| !v.is_empty()).cloned();
     let found = info.response_trailers.as_ref().and_then(status);
     let Some(found) = found.or_else(|| info.response.as_ref().and_then(|r| status(&r.headers))) else {

@@ -18,6 +18,7 @@
 
 mod address;
 mod commands;
+pub(crate) mod filter;
 mod grpc;
 mod json;
 pub(crate) mod render;
@@ -33,10 +34,19 @@ mod tests;
 
 use std::{cell::OnceCell, sync::Arc};
 
-use nuncio_config::model::{AccessLog, access_log::LogFormat, format::Format};
+use nuncio_api::Runtime;
+use nuncio_config::model::{
+    AccessLog,
+    access_log::{Filter, LogFormat, LogType},
+    format::Format,
+};
 use nuncio_stats::Shard;
 
-use self::{json::JsonLine, sinks::WorkerBuffer};
+use self::{
+    filter::{Asked, holds},
+    json::JsonLine,
+    sinks::WorkerBuffer,
+};
 use crate::{context::WorkerContext, stream_info::StreamInfo};
 
 pub use sinks::LogSinks;
@@ -55,11 +65,15 @@ pub(crate) struct Logs {
 }
 
 struct Log {
+    filter: Option<Filter>,
     line: Line,
     buffer: Arc<WorkerBuffer>,
 }
 
-enum Line {
+/// A line made ready: of a log, or the body of a local reply.
+pub(crate) struct Line(Kind);
+
+enum Kind {
     Text { format: Format, omit: bool },
     Json(JsonLine),
 }
@@ -68,7 +82,11 @@ impl Logs {
     /// Makes `logs` ready. To be called on the worker's own thread: its lines share one buffer for
     /// each destination.
     pub(crate) fn new(logs: &[AccessLog], sinks: &Arc<LogSinks>) -> Self {
-        let log = |log: &AccessLog| Log { line: Line::new(&log.format), buffer: sinks.buffer(&log.sink) };
+        let log = |log: &AccessLog| Log {
+            filter: log.filter.clone(),
+            line: Line::new(&log.format),
+            buffer: sinks.buffer(&log.sink),
+        };
         Self { logs: logs.iter().map(log).collect(), sinks: Arc::clone(sinks), stats: OnceCell::new() }
     }
 
@@ -78,12 +96,13 @@ impl Logs {
         if self.logs.is_empty() {
             return;
         }
-        self.write_as(context.id, info);
+        self.write_as(context.id, info, &context.runtime);
     }
 
-    fn write_as(&self, worker: usize, info: &StreamInfo) {
+    fn write_as(&self, worker: usize, info: &StreamInfo, runtime: &Runtime) {
         let stats = self.stats.get_or_init(|| self.sinks.shard(worker));
-        for log in &self.logs {
+        let asked = Asked { info, runtime, log_type: LogType::DownstreamEnd };
+        for log in self.logs.iter().filter(|log| log.filter.as_ref().is_none_or(|filter| holds(filter, asked))) {
             log.buffer.append(stats, |out| log.line.render(info, out));
         }
     }
@@ -95,21 +114,23 @@ pub(crate) fn append_line(format: &LogFormat, info: &StreamInfo, out: &mut Vec<u
 }
 
 impl Line {
-    fn new(format: &LogFormat) -> Self {
-        match format {
-            LogFormat::Default => Self::Text { format: Format::parse(DEFAULT_FORMAT).unwrap_or_default(), omit: false },
+    /// Makes `format` ready.
+    pub(crate) fn new(format: &LogFormat) -> Self {
+        Self(match format {
+            LogFormat::Default => Kind::Text { format: Format::parse(DEFAULT_FORMAT).unwrap_or_default(), omit: false },
             LogFormat::Text { format, omit_empty_values, .. } => {
-                Self::Text { format: format.clone(), omit: *omit_empty_values }
+                Kind::Text { format: format.clone(), omit: *omit_empty_values }
             }
-            LogFormat::Json { object, omit_empty_values, .. } => Self::Json(JsonLine::new(object, *omit_empty_values)),
-        }
+            LogFormat::Json { object, omit_empty_values, .. } => Kind::Json(JsonLine::new(object, *omit_empty_values)),
+        })
     }
 
-    fn render(&self, info: &StreamInfo, out: &mut Vec<u8>) {
-        match self {
-            Self::Text { format, omit: false } => render::render(format, info, out),
-            Self::Text { format, omit: true } => render::render_omitting_empty(format, info, out),
-            Self::Json(line) => line.render(info, out),
+    /// Appends the text; a JSON object ends with a newline.
+    pub(crate) fn render(&self, info: &StreamInfo, out: &mut Vec<u8>) {
+        match &self.0 {
+            Kind::Text { format, omit: false } => render::render(format, info, out),
+            Kind::Text { format, omit: true } => render::render_omitting_empty(format, info, out),
+            Kind::Json(line) => line.render(info, out),
         }
     }
 }

@@ -207,7 +207,7 @@ fn flags(info: &StreamInfo, name: impl Fn(ResponseFlag) -> &'static str, out: &m
     Written::Text
 }
 
-fn request_id(info: &StreamInfo) -> Option<&[u8]> {
+pub(super) fn request_id(info: &StreamInfo) -> Option<&[u8]> {
     info.request.as_ref()?.headers.get(&names::X_REQUEST_ID).map(|value| value.as_bytes())
 }
 

@@ -34,7 +34,7 @@ use nuncio_stats::{
 use tokio::time::Instant;
 
 use crate::{
-    access_log::Logs, context::WorkerContext, route::RouteIndex, router::charge::RouteStats,
+    access_log::Logs, context::WorkerContext, reply::Mappers, route::RouteIndex, router::charge::RouteStats,
     stream_info::ConnectionInfo,
 };
 
@@ -44,6 +44,7 @@ pub(crate) struct Hcm {
     pub(crate) settings: Arc<HttpConnectionManager>,
     pub(crate) routes: Arc<RouteIndex>,
     pub(crate) route_stats: RouteStats,
+    pub(crate) mappers: Mappers,
     pub(crate) logs: Logs,
     pub(crate) stats: Shard,
     pub(crate) router_stats: Shard,
@@ -77,6 +78,7 @@ impl Hcm {
         }
         Rc::new(Self {
             routes: RouteIndex::shared(table),
+            mappers: Mappers::new(&settings.local_reply),
             route_stats: RouteStats::new(table, store, context.id),
             logs: Logs::new(&settings.access_log, &context.logs),
             stats: shard(&http_stats::TEMPLATE, http_scope(prefix)),

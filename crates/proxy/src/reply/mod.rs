@@ -5,6 +5,7 @@
 //! details exactly as Envoy 1.40 does. Nothing else in the proxy knows those texts.
 
 mod grpc;
+pub(crate) mod mapper;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use nuncio_api::{ResponseFlag, ResponseHead, names};
 use nuncio_http::ProtocolError;
 
 pub(crate) use grpc::is_grpc_request;
+pub(crate) use mapper::{Mappers, Rewritten};
 
 /// Why a request gets a local reply (or its stream is cut, when a response has begun).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -313,19 +315,44 @@ impl LocalReply {
 
 /// Completes the head of a reply whose own headers are in place, by what tells of the body; answers
 /// the body that goes with it. A gRPC client gets all of it in the head.
-pub(crate) fn complete(head: &mut ResponseHead, body: Bytes, grpc: bool, rate_limited: bool) -> Bytes {
-    if grpc {
-        for (name, value) in grpc::outcome(grpc::status_of(head.status, rate_limited), &body) {
-            head.headers.set(name, value);
+pub(crate) fn complete(head: &mut ResponseHead, reply: Rewritten, asker: Asker) -> Bytes {
+    let Rewritten { body, content_type, retyped } = reply;
+    if asker.grpc {
+        let message = match body.strip_suffix(b"\n") {
+            // The end of a JSON line is no part of the message.
+            Some(line) if content_type == "application/json" => line,
+            _ => &body,
+        };
+        let message = if asker.head { &[][..] } else { message };
+        let has_status = head.headers.get(&names::GRPC_STATUS).is_some_and(|status| !status.is_empty());
+        for (name, value) in grpc::outcome(grpc::status_of(head.status, asker.rate_limited), message) {
+            if !(has_status && name == names::GRPC_STATUS) {
+                head.headers.set(name, value);
+            }
         }
+        head.headers.remove(&header::CONTENT_LENGTH);
         head.status = StatusCode::OK;
         return Bytes::new();
     }
-    if !body.is_empty() {
-        head.headers.set(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-        if !head.headers.contains(&header::CONTENT_TYPE) {
-            head.headers.append(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-        }
+    if body.is_empty() {
+        head.headers.remove(&header::CONTENT_LENGTH);
+        head.headers.remove(&header::CONTENT_TYPE);
+        return body;
+    }
+    head.headers.set(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    if retyped || !head.headers.contains(&header::CONTENT_TYPE) {
+        head.headers.set(header::CONTENT_TYPE, content_type);
     }
     body
+}
+
+/// Who gets a reply.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Asker {
+    /// A gRPC client.
+    pub(crate) grpc: bool,
+    /// It asked for the head alone.
+    pub(crate) head: bool,
+    /// A rate limit refused it, which gRPC is told as UNAVAILABLE.
+    pub(crate) rate_limited: bool,
 }

@@ -30,7 +30,8 @@ fn upstream_failures_read_as_envoys() {
 fn completed(failure: &Failure, grpc: bool, limited: bool) -> (ResponseHead, Bytes) {
     let reply = failure.reply();
     let mut head = ResponseHead { headers: reply.header.into_iter().collect(), ..ResponseHead::new(reply.status) };
-    let body = complete(&mut head, reply.body, grpc, limited);
+    let asker = Asker { grpc, rate_limited: limited, head: false };
+    let body = complete(&mut head, Rewritten::unchanged(reply.body), asker);
     (head, body)
 }
 

@@ -19,7 +19,7 @@ use crate::{
     hcm::{proxy_status, response_headers},
     headers,
     phase::phase,
-    reply::{self, Failure},
+    reply::{self, Asker, Failure},
     router::{charge, redirect},
 };
 
@@ -87,12 +87,19 @@ impl Stream {
         self.apply_route_response_headers();
     }
 
-    /// Completes the response in the record by `body`, behind the headers that are there, and sends it.
+    /// Completes the response in the record by `body`, behind the headers that are there, and sends
+    /// it; unless `local_reply_config` makes another of it.
     fn send_with<D: ServerExchange>(&mut self, body: Bytes, down: &mut D) {
-        let limited = self.record.info.flags.contains(ResponseFlag::RateLimited);
-        let body = match &mut self.record.info.response {
-            Some(response) => reply::complete(response, body, self.is_grpc, limited),
-            None => body,
+        let asker = Asker {
+            grpc: self.is_grpc,
+            head: self.record.request().method == http::Method::HEAD,
+            rate_limited: self.record.info.flags.contains(ResponseFlag::RateLimited),
+        };
+        let info = &mut self.record.info;
+        let rewritten = self.hcm.mappers.rewrite(info, &self.hcm.context.runtime, body);
+        let body = match &mut info.response {
+            Some(response) => reply::complete(response, rewritten, asker),
+            None => rewritten.body,
         };
         self.send_own(body, down);
     }
@@ -154,7 +161,7 @@ impl Stream {
         }
         self.record.info.details = Some("path_normalization_failed".into());
         self.record.info.response = Some(ResponseHead { headers: list, ..head(StatusCode::TEMPORARY_REDIRECT) });
-        self.send_own(Bytes::new(), down);
+        self.send_with(Bytes::new(), down);
     }
 
     /// Ends the stream with `failure`: a local reply, or a cut when the response has begun.
@@ -169,11 +176,13 @@ impl Stream {
             reply.status = StatusCode::NO_CONTENT;
             reply.body = Bytes::new();
         }
-        if let Some(flag) = reply.flag {
+        let broken = matches!(failure, Failure::Codec(_)) && self.is_http2();
+        // What answers a broken request does not know yet that it will be logged as one.
+        let flagged_late = matches!(failure, Failure::Codec(_) | Failure::LowVersion) && !broken && !self.responded;
+        if let (Some(flag), false) = (reply.flag, flagged_late) {
             self.record.info.flags.insert(flag);
         }
         self.record.info.upstream.transport_failure = failure.transport_failure();
-        let broken = matches!(failure, Failure::Codec(_)) && self.is_http2();
         if broken || matches!(failure, Failure::DownstreamReset | Failure::DownstreamTermination | Failure::Shutdown) {
             self.record.info.details = Some(reply.details);
             down.reset(if broken { ResetReason::Protocol } else { ResetReason::Cancel });
@@ -200,6 +209,9 @@ impl Stream {
             self.apply_route_response_headers();
         }
         self.send_with(reply.body, down);
+        if let Some(flag) = reply.flag {
+            self.record.info.flags.insert(flag);
+        }
     }
 
     /// `x-envoy-upstream-rq-timeout-alt-response`

@@ -35,7 +35,11 @@ impl Context<'_> {
         each.filter_map(|(index, log)| self.access_log(&path.item(field, index), log)).collect()
     }
 
-    fn access_log(&mut self, path: &Path<'_>, log: pb::AccessLog) -> Option<AccessLog> {
+    fn access_log(&mut self, path: &Path<'_>, mut log: pb::AccessLog) -> Option<AccessLog> {
+        let filter = match log.filter.take() {
+            Some(filter) => Some(self.log_filter(&path.field("filter"), filter)?),
+            None => None,
+        };
         let config = log.config_type.map(|pb::access_log::ConfigType::TypedConfig(any)| any);
         let kind = config.as_ref().map(extension::type_name).unwrap_or_default();
         let value = config.as_ref().map(|any: &Any| any.value.as_slice()).unwrap_or_default();
@@ -61,7 +65,7 @@ impl Context<'_> {
                 return None;
             }
         };
-        Some(AccessLog { sink, format })
+        Some(AccessLog { filter, sink, format })
     }
 
     #[expect(deprecated, reason = "the old spellings are still accepted")]

@@ -205,7 +205,7 @@ fn admin(cx: &mut Context<'_>, path: &Path<'_>, message: pb::Admin) -> Option<Ad
     let mut access_log = cx.access_logs(path, "access_log", message.access_log);
     if !message.access_log_path.is_empty() {
         let sink = LogSink::File(message.access_log_path.into());
-        access_log.push(AccessLog { sink, format: LogFormat::Default });
+        access_log.push(AccessLog { filter: None, sink, format: LogFormat::Default });
     }
     let address = message.address?;
     let help = Names::Refused("the admin server binds an IP address: 127.0.0.1 for this machine only");

@@ -29,6 +29,9 @@ pub(super) const REQUEST: MutationFields =
 pub(super) const RESPONSE: MutationFields =
     MutationFields { add: "response_headers_to_add", remove: "response_headers_to_remove" };
 
+/// `headers_to_add`.
+pub(super) const ADDED: MutationFields = MutationFields { add: "headers_to_add", remove: "headers_to_remove" };
+
 /// Spellings that Envoy accepts in added headers alone: `%PER_REQUEST_STATE(key)%`, and the path in
 /// metadata as a JSON list (`%DYNAMIC_METADATA(["filter", "key"])%`).
 fn in_todays_words(raw: &str) -> Cow<'_, str> {

@@ -96,7 +96,8 @@ impl Context<'_> {
         each.filter_map(|(index, matcher)| self.header_matcher(&path.item(field, index), matcher)).collect()
     }
 
-    fn header_matcher(&mut self, path: &Path<'_>, matcher: route::HeaderMatcher) -> Option<HeaderMatcher> {
+    /// One header matcher.
+    pub(super) fn header_matcher(&mut self, path: &Path<'_>, matcher: route::HeaderMatcher) -> Option<HeaderMatcher> {
         let name = self.matched_header(&path.field("name"), &matcher.name);
         let value = self.header_value(path, matcher.header_match_specifier);
         Some(HeaderMatcher {

@@ -1,5 +1,6 @@
 //! Lines as Envoy 1.40 wrote them for the same requests, and what becomes of them.
 
+mod filter;
 mod lines;
 mod sinks;
 

@@ -10,6 +10,7 @@ use std::{
     },
 };
 
+use nuncio_api::Runtime;
 use nuncio_config::model::{
     AccessLog,
     access_log::{LogFormat, LogSink},
@@ -51,7 +52,7 @@ impl Drop for Directory {
 fn log(path: &Path, format: &str) -> AccessLog {
     let parsed = Format::parse(format).unwrap();
     let format = LogFormat::Text { format: parsed, raw: format.to_owned(), omit_empty_values: false };
-    AccessLog { sink: LogSink::File(path.to_owned()), format }
+    AccessLog { filter: None, sink: LogSink::File(path.to_owned()), format }
 }
 
 fn count(store: &Arc<Store>, counter: Counter) -> u64 {
@@ -77,8 +78,8 @@ fn a_flush_brings_the_lines_of_an_idle_worker_to_the_file() {
     let configured = [log(&path, "%REQ(:path)%\n")];
     sinks.open(&configured).unwrap();
     let logs = Logs::new(&configured, &sinks);
-    logs.write_as(1, &stream(Some(request("/one", &[]))));
-    logs.write_as(1, &stream(Some(request("/two", &[]))));
+    logs.write_as(1, &stream(Some(request("/one", &[]))), &Runtime::default());
+    logs.write_as(1, &stream(Some(request("/two", &[]))), &Runtime::default());
     assert_eq!(fs::read_to_string(&path).unwrap(), "");
     assert_eq!(buffered(&store), 10);
     assert!(sinks.flush_and_wait(LIMIT));
@@ -95,7 +96,7 @@ fn a_full_buffer_is_handed_over_without_a_flush() {
     let path = directory.file("a.log");
     let (_, sinks) = setup(1);
     let logs = Logs::new(&[log(&path, "%REQ(:path)%\n")], &sinks);
-    logs.write_as(1, &stream(Some(request("/one", &[]))));
+    logs.write_as(1, &stream(Some(request("/one", &[]))), &Runtime::default());
     assert!(sinks.queue().wait_until_idle(std::time::Instant::now() + LIMIT));
     assert_eq!(fs::read_to_string(&path).unwrap(), "/one\n");
 }
@@ -109,7 +110,7 @@ fn two_logs_of_one_file_and_worker_keep_their_order() {
     let second = Logs::new(&[log(&path, "b%REQ(:path)%\n")], &sinks);
     let info = stream(Some(request("/", &[])));
     for logs in [&first, &second, &first] {
-        logs.write_as(1, &info);
+        logs.write_as(1, &info, &Runtime::default());
     }
     assert!(sinks.flush_and_wait(LIMIT));
     assert_eq!(fs::read_to_string(&path).unwrap(), "a/\nb/\na/\n");
@@ -126,7 +127,7 @@ fn lines_of_several_workers_all_arrive_whole() {
             scope.spawn(move || {
                 let logs = Logs::new(&[log(path, "%REQ(:path)%\n")], sinks);
                 for n in 0..500 {
-                    logs.write_as(worker, &stream(Some(request(&format!("/{worker}/{n}"), &[]))));
+                    logs.write_as(worker, &stream(Some(request(&format!("/{worker}/{n}"), &[]))), &Runtime::default());
                 }
             });
         }
@@ -147,14 +148,14 @@ fn after_a_rename_and_a_reopen_lines_go_to_a_new_file() {
     let (path, rotated) = (directory.file("a.log"), directory.file("a.log.1"));
     let (store, sinks) = setup(0);
     let logs = Logs::new(&[log(&path, "%REQ(:path)%\n")], &sinks);
-    logs.write_as(1, &stream(Some(request("/before", &[]))));
+    logs.write_as(1, &stream(Some(request("/before", &[]))), &Runtime::default());
     assert!(sinks.flush_and_wait(LIMIT));
     fs::rename(&path, &rotated).unwrap();
-    logs.write_as(1, &stream(Some(request("/between", &[]))));
+    logs.write_as(1, &stream(Some(request("/between", &[]))), &Runtime::default());
     assert!(sinks.flush_and_wait(LIMIT));
     sinks.reopen();
     assert!(sinks.flush_and_wait(LIMIT));
-    logs.write_as(1, &stream(Some(request("/after", &[]))));
+    logs.write_as(1, &stream(Some(request("/after", &[]))), &Runtime::default());
     assert!(sinks.flush_and_wait(LIMIT));
     assert_eq!(fs::read_to_string(&rotated).unwrap(), "/before\n/between\n");
     assert_eq!(fs::read_to_string(&path).unwrap(), "/after\n");
@@ -170,11 +171,11 @@ fn a_file_that_cannot_be_reopened_is_written_on() {
     let path = folder.join("a.log");
     let (store, sinks) = setup(0);
     let logs = Logs::new(&[log(&path, "%REQ(:path)%\n")], &sinks);
-    logs.write_as(1, &stream(Some(request("/before", &[]))));
+    logs.write_as(1, &stream(Some(request("/before", &[]))), &Runtime::default());
     assert!(sinks.flush_and_wait(LIMIT));
     fs::rename(&folder, &moved).unwrap();
     sinks.reopen();
-    logs.write_as(1, &stream(Some(request("/after", &[]))));
+    logs.write_as(1, &stream(Some(request("/after", &[]))), &Runtime::default());
     assert!(sinks.flush_and_wait(LIMIT));
     assert_eq!(fs::read_to_string(moved.join("a.log")).unwrap(), "/before\n/after\n");
     assert_eq!(count(&store, filesystem_stats::REOPEN_FAILED), 1);
@@ -195,7 +196,7 @@ fn failed_writes_are_counted() {
     let (store, sinks) = setup(0);
     // Opened at the first line, which it never can be.
     let logs = Logs::new(&[log(&directory.file("missing/a.log"), "x\n")], &sinks);
-    logs.write_as(1, &stream(None));
+    logs.write_as(1, &stream(None), &Runtime::default());
     assert!(sinks.flush_and_wait(LIMIT));
     assert_eq!(count(&store, filesystem_stats::WRITE_FAILED), 1);
     assert_eq!(buffered(&store), 0);
@@ -225,7 +226,7 @@ fn dropping_the_sinks_writes_what_is_left() {
     let path = directory.file("a.log");
     let (_, sinks) = setup(64 * 1024);
     let logs = Logs::new(&[log(&path, "%REQ(:path)%\n")], &sinks);
-    logs.write_as(1, &stream(Some(request("/last", &[]))));
+    logs.write_as(1, &stream(Some(request("/last", &[]))), &Runtime::default());
     drop(logs);
     drop(sinks);
     assert_eq!(fs::read_to_string(&path).unwrap(), "/last\n");

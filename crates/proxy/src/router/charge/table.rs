@@ -55,7 +55,8 @@ impl RouteStats {
                 let other = shard(vcluster_scope(&host.name, OTHER));
                 stats.hosts.insert(Arc::as_ptr(host), HostShards { clusters, other });
             }
-            for route in &host.routes {
+            let in_tree = host.matcher.iter().flat_map(|tree| tree.routes());
+            for route in host.routes.iter().chain(in_tree) {
                 if let Some(prefix) = &route.stat_prefix {
                     stats.routes.insert(Arc::as_ptr(route), shard(route_scope(&host.name, prefix)));
                 }

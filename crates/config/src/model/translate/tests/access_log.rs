@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::{
     AccessLog,
-    access_log::{JsonNode, LogFormat, LogSink},
+    access_log::{Filter, JsonNode, LogFormat, LogSink, LogType},
 };
 
 fn with_log(kind: &str, fields: &str) -> String {
@@ -21,7 +21,8 @@ fn sinks_translate() {
     assert_eq!(log("stream.v3.StdoutAccessLog", "").sink, LogSink::Stdout);
     assert_eq!(log("stream.v3.StderrAccessLog", "").sink, LogSink::Stderr);
     let file = log("file.v3.FileAccessLog", "path: /x");
-    assert_eq!(file, AccessLog { sink: LogSink::File("/x".into()), format: LogFormat::Default });
+    assert!(file.filter.is_none());
+    assert_eq!((file.sink, file.format), (LogSink::File("/x".into()), LogFormat::Default));
 }
 
 #[test]
@@ -66,12 +67,35 @@ fn an_unknown_operator_is_found_in_its_place() {
 #[test]
 fn what_is_not_built_is_refused_with_its_place() {
     let filtered = with_manager(
-        "access_log: [{name: nm, filter: {not_health_check_filter: {}}, typed_config: {\"@type\": \
+        "access_log: [{name: nm, filter: {extension_filter: {name: x}}, typed_config: {\"@type\": \
          type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog}}],",
     );
-    assert_eq!(only_error(&filtered), ("not-supported-yet", format!("{MANAGER}.access_log[0].filter")));
+    assert_eq!(only_error(&filtered), ("not-supported-yet", format!("{MANAGER}.access_log[0].filter.extension_filter")));
     let grpc = "common_config: {log_name: nm, grpc_service: {envoy_grpc: {cluster_name: c}}}";
     let error = diagnostic(&with_log("grpc.v3.HttpGrpcAccessLogConfig", grpc));
     assert_eq!((error.code, error.path), ("not-supported-yet", format!("{MANAGER}.access_log[0]")));
     assert!(error.help.unwrap().contains("envoy.access_loggers.file"));
+}
+
+#[test]
+fn filters_say_which_streams_are_meant() {
+    let with = |filter: &str| {
+        let yaml = with_manager(&format!(
+            "access_log: [{{name: f, filter: {filter}, typed_config: {{\"@type\": type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog}}}}],"
+        ));
+        manager_of(&accepted(&yaml).0).access_log[0].filter.clone().unwrap()
+    };
+    let comparison = with("{status_code_filter: {comparison: {op: GE, value: {default_value: 500, runtime_key: k}}}}");
+    let Filter::StatusCode(comparison) = comparison else { panic!("{comparison:?}") };
+    assert!(comparison.holds(503, 500) && !comparison.holds(404, 500));
+    assert_eq!((comparison.value, comparison.runtime_key.as_str()), (500, "k"));
+    let all = with("{and_filter: {filters: [{not_health_check_filter: {}}, {response_flag_filter: {flags: [UH]}}]}}");
+    let Filter::All(all) = all else { panic!("{all:?}") };
+    assert!(matches!(&all[..], [Filter::NotHealthCheck, Filter::ResponseFlag(flags)] if flags == &["UH"]));
+    let runtime = with("{runtime_filter: {runtime_key: k, percent_sampled: {numerator: 5}}}");
+    let Filter::Runtime { fraction, independent: false } = runtime else { panic!("{runtime:?}") };
+    assert_eq!((fraction.numerator, fraction.denominator), (5, 100));
+    let log_type = with("{log_type_filter: {types: [DownstreamEnd, TcpPeriodic], exclude: true}}");
+    let Filter::LogType { types, exclude: true } = log_type else { panic!("{log_type:?}") };
+    assert_eq!(types, [LogType::DownstreamEnd, LogType::Other]);
 }

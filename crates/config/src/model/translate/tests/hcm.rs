@@ -140,7 +140,6 @@ fn what_is_not_built_is_refused_with_its_place() {
     for (fields, path) in [
         ("tracing: {},", "tracing"),
         ("upgrade_configs: [{upgrade_type: websocket}],", "upgrade_configs[0]"),
-        ("local_reply_config: {},", "local_reply_config"),
         ("access_log_options: {flush_access_log_on_new_request: true},", "access_log_options"),
         (
             "http_protocol_options: {header_key_format: {stateful_formatter: {name: x, typed_config: {\"@type\": type.googleapis.com/google.protobuf.Struct}}}},",

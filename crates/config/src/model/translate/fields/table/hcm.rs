@@ -42,6 +42,7 @@ pub(super) const TABLE: &[Support] = &[
             "stream_error_on_invalid_http_message",
             "strip_trailing_host_dot",
             "append_x_forwarded_port",
+            "local_reply_config",
             "stream_flush_timeout",
             "http1_safe_max_connection_duration",
             "original_ip_detection_extensions",
@@ -76,6 +77,8 @@ pub(super) const TABLE: &[Support] = &[
     Support::of("envoy.extensions.http.original_ip_detection.custom_header.v3.CustomHeaderConfig", &["*"]),
     Support::of("envoy.type.v3.HttpStatus", &["*"]),
     Support::of("envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation", &["*"]),
+    Support::of("envoy.extensions.filters.network.http_connection_manager.v3.LocalReplyConfig", &["*"]),
+    Support::of("envoy.extensions.filters.network.http_connection_manager.v3.ResponseMapper", &["*"]),
     Support::of(
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
         &["name", "typed_config", "is_optional", "disabled"],
