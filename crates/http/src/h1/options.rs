@@ -53,9 +53,12 @@ pub enum UnderscoresAction {
     DropHeader,
 }
 
+/// Judges the token of an upgrade.
+type Judge = dyn Fn(&[u8]) -> bool + Send + Sync;
+
 /// Upgrades that count as not asked for (`ignore_http_11_upgrade`).
 #[derive(Clone)]
-pub struct IgnoredUpgrades(Arc<dyn Fn(&[u8]) -> bool + Send + Sync>);
+pub struct IgnoredUpgrades(Arc<Judge>);
 
 impl IgnoredUpgrades {
     /// Those whose token `matches`.
