@@ -1,7 +1,7 @@
 //! Format commands that take parameters: headers, paths, queries, durations, server names.
 //!
-//! Each writes its text straight behind what the buffer holds and answers what it wrote. Metadata,
-//! filter state, CEL and certificates have no source yet and are absent.
+//! Each writes its text straight behind what the buffer holds and answers what it wrote. Filter
+//! state, CEL and certificates have no source yet and are absent.
 
 use std::{borrow::Cow, time::SystemTime};
 
@@ -14,7 +14,7 @@ use nuncio_config::model::format::{
 use tokio::time::Instant;
 
 use super::{
-    address, grpc, render, time,
+    address, grpc, metadata, render, time,
     values::{self, Written, number, text},
     xfcc,
 };
@@ -75,9 +75,8 @@ pub(super) fn write(command: &Command, info: &StreamInfo, out: &mut Vec<u8>) -> 
         Command::Environment(value) => text(Some(value.as_deref().unwrap_or("-")), out),
         Command::XfccValue(key) => xfcc::write(*key, info, out),
         Command::Coalesce(operators) => coalesce(operators, info, out),
-        Command::CertificateTime { .. } | Command::Metadata { .. } | Command::FilterState { .. } | Command::Cel(_) => {
-            Written::Absent
-        }
+        Command::Metadata { source, namespace, path } => metadata::write(*source, namespace, path, info, out),
+        Command::CertificateTime { .. } | Command::FilterState { .. } | Command::Cel(_) => Written::Absent,
     }
 }
 

@@ -21,6 +21,7 @@ mod commands;
 pub(crate) mod filter;
 mod grpc;
 mod json;
+mod metadata;
 pub(crate) mod render;
 mod sinks;
 pub(crate) mod sizes;

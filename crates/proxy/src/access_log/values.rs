@@ -25,7 +25,7 @@ pub(super) enum Written {
     Absent,
     /// Text, perhaps empty.
     Text,
-    /// Decimal digits.
+    /// Decimal digits, or what else stands in JSON without quotes.
     Number,
 }
 

@@ -1,9 +1,12 @@
+mod explained;
+mod property;
+
 use http::{HeaderName, HeaderValue, Method};
 use nuncio_api::{Headers, Protocol, Scheme, Text};
 use nuncio_config::model::{
     StringMatcher,
     matcher::{Case, HeaderMatcher, HeaderValueMatch, MatchedHeader, QueryMatcher},
-    route::{PathMatch, RouteMatch},
+    route::{PathMatch, RouteMatch, RuntimeFraction},
 };
 
 use super::*;
@@ -141,4 +144,68 @@ fn query_conditions_look_at_the_first_value() {
     assert_eq!(route_of(&index, &request("h", "/?a=1&a=2")), "q");
     assert_eq!(route_of(&index, &request("h", "/?a=2&a=1")), "-");
     assert_eq!(route_of(&index, &request("h", "/")), "-");
+}
+
+#[test]
+fn workers_share_the_index_of_a_table() {
+    let table = Arc::new(RouteTable::default());
+    let first = RouteIndex::shared(&table);
+    assert!(Arc::ptr_eq(&first, &RouteIndex::shared(&table)));
+    assert!(!Arc::ptr_eq(&first, &RouteIndex::shared(&Arc::new(RouteTable::default()))));
+}
+
+#[test]
+fn connect_and_its_extensions_take_the_routes_of_envoy() {
+    let index = index(vec![host(
+        "h",
+        &["*"],
+        vec![route("empty", PathMatch::Prefix(String::new())), route("connect", PathMatch::Connect)],
+    )]);
+    let mut plain = request("h:443", "");
+    plain.method = Method::CONNECT;
+    assert_eq!(route_of(&index, &plain), "connect");
+    let mut websocket = request("h", "/chat");
+    websocket.method = Method::CONNECT;
+    websocket.upgrade = Some(Text::from("websocket"));
+    assert_eq!(route_of(&index, &websocket), "empty");
+    let mut udp = request("h", "");
+    udp.method = Method::CONNECT;
+    udp.upgrade = Some(Text::from("connect-udp"));
+    assert_eq!(route_of(&index, &udp), "connect");
+}
+
+#[test]
+fn the_runtime_has_the_last_word_on_fractions() {
+    use nuncio_api::{Runtime, RuntimeLayer, RuntimeValue};
+    let mut wanted = (*route("some", PathMatch::Prefix("/".into()))).clone();
+    wanted.matches.runtime_fraction = Some(RuntimeFraction { numerator: 10, denominator: 100, key: "k".into() });
+    let index = index(vec![host("h", &["*"], vec![Arc::new(wanted)])]);
+    let layer = RuntimeLayer { name: "l".into(), values: [("k".to_owned(), RuntimeValue::number(50.0))].into() };
+    let (empty, half) = (Runtime::fixed(vec![]), Runtime::fixed(vec![layer]));
+    let taken = |runtime, random| {
+        let context = MatchContext { runtime: Some(runtime), ..MatchContext::new(random) };
+        matches!(index.find(&request("h", "/"), context), Matched::Route(..))
+    };
+    assert!(taken(&empty, 109) && !taken(&empty, 110));
+    assert!(taken(&half, 149) && !taken(&half, 150));
+}
+
+#[test]
+fn another_header_may_choose_the_virtual_host() {
+    let table = RouteTable {
+        virtual_hosts: vec![host("a", &["a"], vec![]), host("any", &["*"], vec![])],
+        vhost_header: Some(MatchedHeader::Name(HeaderName::from_static("x-v"))),
+        ..RouteTable::default()
+    };
+    let index = RouteIndex::new(Arc::new(table));
+    let mut asked = request("a", "/");
+    let name = |asked: &RequestHead| match index.find(asked, CONTEXT) {
+        Matched::NoRoute(host) => host.name.clone(),
+        _ => "-".to_owned(),
+    };
+    assert_eq!(name(&asked), "-");
+    asked.headers.append(HeaderName::from_static("x-v"), HeaderValue::from_static("A"));
+    assert_eq!(name(&asked), "a");
+    asked.headers.set(HeaderName::from_static("x-v"), HeaderValue::from_static("b"));
+    assert_eq!(name(&asked), "any");
 }
