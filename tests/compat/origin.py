@@ -13,6 +13,8 @@ import sys
 import threading
 import time
 
+import tunnels
+
 BEHAVIOURS = {}
 
 
@@ -30,8 +32,8 @@ class Close(Exception):
 class Exchange:
     """One request as it arrived, and the socket to answer on."""
 
-    def __init__(self, origin, sock, head, body):
-        self.origin, self.sock, self.head, self.body = origin, sock, head, body
+    def __init__(self, origin, sock, head, body, rest=b""):
+        self.origin, self.sock, self.head, self.body, self.rest = origin, sock, head, body, rest
         first = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
         self.method = first[0]
         self.path = first[1].split("?")[0] if len(first) > 1 else ""
@@ -307,6 +309,75 @@ def http_version_2(x):
     x.close_soon()
 
 
+def upgrade(x, token):
+    """Agrees to an upgrade and holds the conversation of `tunnels.py`."""
+    x.send(f"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {token}\r\n"
+           "X-Origin: A\r\n\r\n")
+    tunnels.converse(x.sock, x.rest)
+    raise Close
+
+
+@behaviour("ws")
+def websocket(x):
+    upgrade(x, "websocket")
+
+
+@behaviour("wsother")
+def another_protocol(x):
+    upgrade(x, "other")
+
+
+@behaviour("wsbare")
+def switch_without_headers(x):
+    x.send("HTTP/1.1 101 Switching Protocols\r\n\r\n")
+    tunnels.converse(x.sock, x.rest)
+    raise Close
+
+
+@behaviour("s426up")
+def offers_another_upgrade(x):
+    x.answer(426, b"other", "Connection: Upgrade", "Upgrade: other", reason="Upgrade Required")
+
+
+@behaviour("wsearly")
+def switch_and_speak(x):
+    x.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly")
+    tunnels.converse(x.sock, x.rest)
+    raise Close
+
+
+@behaviour("wsraw")
+def switch_before_reading(x):
+    """What follows the head is noted; then the connection closes."""
+    x.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    x.close_soon()
+
+
+@behaviour("wsslow")
+def switch_slowly(x):
+    time.sleep(0.3)
+    upgrade(x, "websocket")
+
+
+@behaviour(r"(tunnel|h1|post)\.example:\d+")
+def connect(x):
+    x.send("HTTP/1.1 200 OK\r\nX-Origin: A\r\n\r\n")
+    tunnels.converse(x.sock, x.rest)
+    raise Close
+
+
+@behaviour("lengthy.example:80")
+def connect_with_length(x):
+    x.send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n")
+    tunnels.converse(x.sock, x.rest)
+    raise Close
+
+
+@behaviour(r"s(?P<code>\d+)\.example:\d+")
+def connect_refused(x, code):
+    x.answer(int(code), b"refused", reason="X")
+
+
 @behaviour("early")
 def early(x):
     """Answers from the head alone; `read_body` below leaves the body unread."""
@@ -355,7 +426,7 @@ class Origin:
                     body, buffered = read_body(sock, head, buffered)
                 with self.lock:
                     self.seen.append((head, body))
-                act(Exchange(self, sock, head, body), key.decode("latin-1"))
+                act(Exchange(self, sock, head, body, buffered), key.decode("latin-1"))
                 if re.search(rb"(?im)^connection:.*\bclose\b", head):
                     return
         except (Close, OSError, ValueError, IndexError):

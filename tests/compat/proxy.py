@@ -14,6 +14,7 @@ import tempfile
 import time
 
 from origin import Origin
+from tunnels import Tunnels
 
 ROUTER = json.dumps([{"name": "envoy.filters.http.router", "typed_config": {
     "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}])
@@ -59,11 +60,13 @@ class Surroundings:
             filler.setblocking(False)
             filler.connect_ex(self._full.getsockname())
             self._fillers.append(filler)
-        self.names = {"up": self.origin.port, "dead": self._refusing.getsockname()[1],
+        self.tunnels = Tunnels(self.origin.seen)
+        self.names = {"up": self.origin.port, **self.tunnels.names, "dead": self._refusing.getsockname()[1],
                       "blackhole": self._full.getsockname()[1]}
 
     def stop(self):
         self.origin.stop()
+        self.tunnels.stop()
         for sock in [self._refusing, self._full, *self._fillers]:
             sock.close()
 

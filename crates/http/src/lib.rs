@@ -6,6 +6,7 @@ pub mod error;
 pub mod exchange;
 pub mod h1;
 pub mod h2;
+mod held;
 
 pub use error::{ProtocolError, StreamError};
 pub use exchange::{ClientExchange, Exchange, ServerExchange};

@@ -14,6 +14,7 @@ mod headers;
 pub mod listener;
 mod local;
 mod phase;
+mod proxy_protocol;
 pub mod reply;
 pub mod route;
 mod router;

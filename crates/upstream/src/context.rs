@@ -219,6 +219,7 @@ impl Context {
     pub(crate) fn list_codec_stats(&self, protocol: PoolProtocol) {
         match protocol {
             PoolProtocol::Http1 => _ = self.http1_options(),
+            PoolProtocol::Tcp => {}
             PoolProtocol::Http2 => _ = self.http2_options(),
         }
     }

@@ -120,6 +120,17 @@ impl UpstreamStream {
         self.guard().map_or(Duration::ZERO, ConnectionGuard::connected_after)
     }
 
+    /// Begins a tunnel on a connection of [`PoolProtocol::Tcp`]: `preamble` goes first, and the
+    /// response is a 200 that nobody sent. `end` says that nothing follows.
+    pub fn open_raw(&mut self, preamble: Bytes, end: bool) {
+        if let Some(Carrier::Http1(connection)) = &mut self.carrier {
+            connection.conn.open_raw(preamble);
+            if end {
+                connection.conn.send_data(Bytes::new(), true);
+            }
+        }
+    }
+
     /// The exchange is over: the response was received completely. Keeps the connection when it
     /// can be used again, which after a failure or [`Exchange::reset`] it cannot.
     pub fn finish(mut self) {

@@ -96,6 +96,19 @@ pub struct HttpConnectionManager {
     pub stream_error_on_invalid_http_message: bool,
     /// `scheme_header_transformation.scheme_to_overwrite`
     pub scheme_to_overwrite: Option<String>,
+    /// `upgrade_configs`: CONNECT among them, which is one as well.
+    pub upgrades: Box<[UpgradeConfig]>,
+}
+
+/// `UpgradeConfig` of a manager.
+#[derive(Clone, Debug)]
+pub struct UpgradeConfig {
+    /// `upgrade_type`, lower case (`websocket`, `connect`).
+    pub kind: String,
+    /// `enabled` (true): where the route says nothing.
+    pub enabled: bool,
+    /// `filters`: HTTP filters of upgraded streams; those of the manager where there are none.
+    pub filters: Option<Vec<HttpFilter>>,
 }
 
 /// One of `original_ip_detection_extensions`.

@@ -19,11 +19,11 @@
 use std::{
     io,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::Bytes;
-use http::Method;
+use http::{Method, StatusCode};
 use nuncio_api::{Frame, Headers, RequestHead, ResponseHead};
 use nuncio_net::Stream;
 
@@ -38,6 +38,7 @@ use super::wire::Wire;
 use super::writer::BodyWriter;
 use crate::error::{ProtocolError, StreamError};
 use crate::exchange::{ClientExchange, Exchange, ResetReason, WireBytes};
+use crate::held::Held;
 
 /// An upstream that sends more 1xx responses than this to one request never means to answer it.
 const MAX_INFORMATIONAL: u32 = 100;
@@ -52,14 +53,6 @@ enum Phase {
     Receiving,
 }
 
-/// What was sent into a tunnel that the upstream has not agreed to yet.
-#[derive(Debug, Default)]
-struct Held {
-    pieces: Vec<Bytes>,
-    len: usize,
-    end: bool,
-}
-
 /// An upstream HTTP/1 connection.
 #[derive(Debug)]
 pub struct ClientConn {
@@ -71,6 +64,8 @@ pub struct ClientConn {
     body: BodyReader,
     writer: BodyWriter,
     held: Option<Box<Held>>,
+    /// The tunnel is all there is: no request was sent, no response is expected.
+    raw: bool,
     keep_alive: bool,
     write_failed: Option<io::ErrorKind>,
     failed: Option<ProtocolError>,
@@ -90,12 +85,24 @@ impl ClientConn {
             body: BodyReader::Done,
             writer: BodyWriter::default(),
             held: None,
+            raw: false,
             keep_alive: true,
             write_failed: None,
             failed: None,
             informational: 0,
             bytes: WireBytes::default(),
         }
+    }
+
+    /// Begins a tunnel without a request, on a connection that never carries one: `preamble` goes
+    /// first, and the response that there is not is a 200.
+    pub fn open_raw(&mut self, preamble: Bytes) {
+        self.bytes = WireBytes::default();
+        self.raw = true;
+        self.phase = Phase::AwaitingHead;
+        self.body = BodyReader::Tunnel;
+        self.writer = BodyWriter::start(encode::OutgoingBody::Tunnel, false);
+        self.queue(|c| c.wire.out.push(preamble));
     }
 
     /// True when another request may be sent after this exchange.
@@ -183,10 +190,9 @@ impl ClientConn {
         self.body = BodyReader::of_response(response.body);
         let held = self.held.take();
         if self.body.is_tunnel() {
-            for piece in held.iter().flat_map(|h| h.pieces.iter().cloned()) {
-                self.wire.out.push(piece);
-            }
-            if held.is_some_and(|h| h.end) {
+            let (pieces, end) = held.map(|held| held.release()).unwrap_or_default();
+            self.queue(|c| pieces.into_iter().for_each(|piece| c.wire.out.push(piece)));
+            if end {
                 self.writer.data(&mut self.wire.out, Bytes::new(), true);
             }
         } else if self.asked == Asked::Connect || self.asked == Asked::Upgrade {
@@ -219,7 +225,7 @@ impl ClientConn {
     }
 
     fn waiting_len(&self) -> usize {
-        self.wire.out.len() + self.held.as_ref().map_or(0, |h| h.len)
+        self.wire.out.len() + self.held.as_ref().map_or(0, |held| held.len())
     }
 }
 
@@ -244,6 +250,10 @@ impl Exchange for ClientConn {
             }
             self.wire.expect(self.body.expected());
             match ready!(self.wire.poll_fill(cx)) {
+                // Nobody has ended the tunnel on this side: the other has cut it.
+                Ok(0) if self.body.is_tunnel() && !self.raw && !self.writer.has_ended() => {
+                    return Poll::Ready(Err(unexpected_eof().into()));
+                }
                 Ok(0) if self.body.ends_with_the_connection() => {
                     self.body = BodyReader::Done;
                     return Poll::Ready(Ok(body::end()));
@@ -262,11 +272,7 @@ impl Exchange for ClientConn {
 
     fn send_data(&mut self, data: Bytes, end: bool) {
         if let Some(held) = &mut self.held {
-            if !held.end {
-                held.len += data.len();
-                held.pieces.push(data);
-                held.end = end;
-            }
+            held.push(data, end);
             return;
         }
         if self.write_failed.is_some() {
@@ -323,6 +329,10 @@ impl Exchange for ClientConn {
     }
 
     fn reset(&mut self, _: ResetReason) {
+        if self.body.is_tunnel() {
+            // What came into the tunnel before its end still goes out if it can.
+            let _ = self.wire.poll_flush(&mut Context::from_waker(Waker::noop()));
+        }
         self.wire.out.discard();
         self.held = None;
         self.writer.abort();
@@ -360,12 +370,16 @@ impl ClientExchange for ClientConn {
             Err(error) => self.failed = Some(error),
         }
         let waits = matches!(self.asked, Asked::Connect | Asked::Upgrade);
-        self.held = waits.then(|| Box::new(Held { end, ..Held::default() }));
+        self.held = waits.then(|| Box::new(Held::new(end)));
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(ResponseHead, bool), StreamError>> {
         if let Some(error) = self.failed {
             return Poll::Ready(Err(error.into()));
+        }
+        if self.raw {
+            self.phase = Phase::Receiving;
+            return Poll::Ready(Ok((ResponseHead::new(StatusCode::OK), false)));
         }
         loop {
             if self.scan.worth_parsing(&self.wire.read, self.options.max_head_bytes) {

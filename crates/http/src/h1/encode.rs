@@ -60,14 +60,14 @@ pub(super) fn response_head(
     let format = Format::of(&head.headers, context.format);
     status_line(out, head.status, context.http_10, format);
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        return switching(out, head, context, format);
+        return switching(out, head, end, context, format);
     }
     let body = response_body(head, end, context);
     let length = match body {
         OutgoingBody::Length(length) => Some(length),
         _ => None,
     };
-    headers(out, &head.headers, length, format);
+    headers(out, &head.headers, length, Hop::Dropped, format);
     if body == OutgoingBody::UntilClose || (context.close && body != OutgoingBody::Tunnel) {
         line(out, &header::CONNECTION, b"close", format);
     } else if context.http_10 && body != OutgoingBody::Tunnel {
@@ -107,23 +107,41 @@ fn response_body(head: &ResponseHead, end: bool, context: &ResponseContext) -> O
     }
 }
 
-/// 101: the upgrade headers are the message.
-fn switching(out: &mut BytesMut, head: &ResponseHead, context: &ResponseContext, format: Format<'_>) -> OutgoingBody {
-    line(out, &header::CONNECTION, b"upgrade", format);
-    let token = head.headers.get(&header::UPGRADE).map(|v| v.as_bytes());
-    if let Some(token) = token.or(context.upgrade.as_ref().map(Text::as_bytes)) {
-        line(out, &header::UPGRADE, token, format);
+/// 101: the upgrade headers are the message. One with an end switches to nothing.
+fn switching(
+    out: &mut BytesMut,
+    head: &ResponseHead,
+    end: bool,
+    context: &ResponseContext,
+    format: Format<'_>,
+) -> OutgoingBody {
+    if end && !head.headers.contains(&header::UPGRADE) {
+        headers(out, &head.headers, None, Hop::Dropped, format);
+        line(out, &header::CONNECTION, b"close", format);
+        out.extend_from_slice(b"\r\n");
+        return OutgoingBody::Done;
     }
-    headers(out, &head.headers, None, format);
+    headers(out, &head.headers, None, Hop::Upgrade, format);
+    upgrade_lines(out, &head.headers, context.upgrade.as_ref(), format);
     out.extend_from_slice(b"\r\n");
     OutgoingBody::Tunnel
+}
+
+/// What the headers of an upgrade do not say themselves.
+fn upgrade_lines(out: &mut BytesMut, headers: &Headers, kind: Option<&Text>, format: Format<'_>) {
+    if !headers.contains(&header::CONNECTION) {
+        line(out, &header::CONNECTION, b"upgrade", format);
+    }
+    if let Some(kind) = kind.filter(|_| !headers.contains(&header::UPGRADE)) {
+        line(out, &header::UPGRADE, kind.as_bytes(), format);
+    }
 }
 
 /// Writes a 1xx response.
 pub(super) fn informational(out: &mut BytesMut, status: StatusCode, fields: &Headers, format: HeaderKeyFormat) {
     let format = Format::of(fields, format);
     status_line(out, status, false, format);
-    headers(out, fields, None, format);
+    headers(out, fields, None, Hop::Dropped, format);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -164,13 +182,11 @@ pub(super) fn request_head(
     let upgrade = head.upgrade.as_ref();
     request_line(out, head, absolute_form);
     line(out, &header::HOST, head.authority.as_bytes(), format);
-    let connect = head.method == Method::CONNECT && upgrade.is_none();
-    let tunnel = connect || upgrade.is_some();
-    let length = if tunnel { None } else { declared_length(&head.headers, end) };
-    headers(out, &head.headers, length, format);
-    if let Some(token) = upgrade {
-        line(out, &header::CONNECTION, b"upgrade", format);
-        line(out, &header::UPGRADE, token.as_bytes(), format);
+    let tunnel = head.method == Method::CONNECT || upgrade.is_some();
+    let length = declared_length(&head.headers, end || tunnel).filter(|_| upgrade.is_some() || !tunnel);
+    headers(out, &head.headers, length, if upgrade.is_some() { Hop::Upgrade } else { Hop::Dropped }, format);
+    if upgrade.is_some() {
+        upgrade_lines(out, &head.headers, upgrade, format);
     }
     let body = match length {
         _ if tunnel => OutgoingBody::Tunnel,
@@ -231,20 +247,32 @@ fn declared_length(headers: &Headers, empty: bool) -> Option<u64> {
 }
 
 /// Writes the end-to-end headers. `length` says whether content-length is one of them.
-fn headers(out: &mut BytesMut, headers: &Headers, length: Option<u64>, format: Format<'_>) {
+fn headers(out: &mut BytesMut, headers: &Headers, length: Option<u64>, hop: Hop, format: Format<'_>) {
     for (name, value) in headers {
-        if is_hop_by_hop(name) || (*name == header::CONTENT_LENGTH && length.is_none()) {
+        if hop.drops(name) || (*name == header::CONTENT_LENGTH && length.is_none()) {
             continue;
         }
         line(out, name, value.as_bytes(), format);
     }
 }
 
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    matches!(*name, header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE)
-        || *name == names::KEEP_ALIVE
-        || *name == names::PROXY_CONNECTION
-        || *name == header::HOST
+/// What becomes of headers that concern this hop alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hop {
+    /// They are left out.
+    Dropped,
+    /// Those that ask for an upgrade, or grant it, are the message.
+    Upgrade,
+}
+
+impl Hop {
+    fn drops(self, name: &HeaderName) -> bool {
+        match *name {
+            header::CONNECTION | header::UPGRADE => self == Self::Dropped,
+            header::TRANSFER_ENCODING | header::HOST => true,
+            _ => *name == names::KEEP_ALIVE || *name == names::PROXY_CONNECTION,
+        }
+    }
 }
 
 /// How the names of one message are written.
@@ -314,7 +342,7 @@ pub(super) fn chunk_size(out: &mut BytesMut, size: usize) {
 pub(super) fn last_chunk(out: &mut BytesMut, trailers: Option<&Headers>) {
     out.extend_from_slice(b"0\r\n");
     if let Some(trailers) = trailers {
-        headers(out, trailers, None, Format::Lower);
+        headers(out, trailers, None, Hop::Dropped, Format::Lower);
     }
     out.extend_from_slice(b"\r\n");
 }

@@ -276,7 +276,7 @@ impl Fields {
                 self.coding = if chunked { Coding::Chunked } else { Coding::Other };
             }
             header::CONNECTION => self.connection.note(value),
-            header::UPGRADE if self.upgrade.is_none() => self.upgrade = Some(value.clone()),
+            header::UPGRADE => self.upgrade = Some(joined(self.upgrade.take(), value)),
             header::EXPECT if request => self.expect_continue |= value.eq_ignore_ascii_case(b"100-continue"),
             // Two of them, even of the same value, are an error (RFC 9112 section 3.2).
             header::HOST if request && self.host.is_some() => return Err(details::CODEC_ERROR),
@@ -341,16 +341,17 @@ impl Fields {
         }
     }
 
-    /// The first token of Upgrade, when Connection asks for it. It may be empty, unless some are
-    /// `ignored`: then those do not count, nor do empty ones.
-    pub(super) fn upgrade_token(&self, ignored: Option<&IgnoredUpgrades>) -> Option<Text> {
+    /// The value of Upgrade, possibly empty, when Connection asks for it. A list of protocols is
+    /// one value: the choice among them is not offered. Of a list without those that are `ignored`
+    /// something must be left.
+    pub(super) fn upgrade_value(&self, ignored: Option<&IgnoredUpgrades>) -> Option<Text> {
         let value = self.upgrade.as_ref().filter(|_| self.connection.upgrade)?;
-        let mut tokens = value.split(|b| *b == b',').map(<[u8]>::trim_ascii);
-        let token = match ignored {
-            Some(ignored) => tokens.find(|token| !token.is_empty() && !ignored.contains(token)),
-            None => tokens.next(),
+        let Some(ignored) = ignored else {
+            return Text::from_utf8(value.slice_ref(value.trim_ascii())).ok();
         };
-        Text::from_utf8(value.slice_ref(token?)).ok()
+        let tokens = value.split(|b| *b == b',').map(<[u8]>::trim_ascii);
+        let left: SmallVec<[&[u8]; 4]> = tokens.filter(|token| !token.is_empty() && !ignored.contains(token)).collect();
+        if left.is_empty() { None } else { Text::from_utf8(left.join(&b',').into()).ok() }
     }
 }
 
@@ -367,6 +368,14 @@ impl Connection {
                 self.nominates = true;
             }
         }
+    }
+}
+
+/// Two header lines of one name as one value.
+fn joined(before: Option<Bytes>, value: &Bytes) -> Bytes {
+    match before {
+        None => value.clone(),
+        Some(before) => [before.as_ref(), b",", value.as_ref()].concat().into(),
     }
 }
 

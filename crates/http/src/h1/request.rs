@@ -217,10 +217,11 @@ fn framing(
     // begins must not be a matter of opinion. h2c is not offered. An upgrade to nothing is one too,
     // which nobody can grant.
     let has_body = fields.coding != Coding::None || fields.content_length.is_some_and(|n| n > 0);
-    let asked = fields.upgrade_token(options.ignored_upgrades.as_ref());
-    let upgrade = asked.filter(|token| !http_10 && (!has_body || token.is_empty()) && !is_h2c(token));
-    if upgrade.is_some() {
-        fields.headers.remove(&header::CONTENT_LENGTH);
+    let is_upgrade = |kind: &Text| !http_10 && (!has_body || kind.is_empty()) && !is_h2c(kind);
+    let ignored = options.ignored_upgrades.as_ref();
+    let upgrade = fields.upgrade_value(ignored).filter(is_upgrade);
+    if let Some(Ok(left)) = upgrade.as_ref().filter(|_| ignored.is_some()).map(|left| HeaderValue::from_str(left)) {
+        fields.headers.set(header::UPGRADE, left);
     }
     Ok(upgrade)
 }

@@ -25,7 +25,7 @@ pub enum Asked {
     Head,
     /// CONNECT: a 2xx opens a tunnel.
     Connect,
-    /// An HTTP/1.1 upgrade: a 101 opens a tunnel.
+    /// An HTTP/1.1 upgrade: a 101 that says to what opens a tunnel.
     Upgrade,
 }
 
@@ -168,8 +168,9 @@ fn assemble(
     let http_10 = line.minor_version == 0;
     fields.check_framing(options.allow_chunked_length)?;
     let body = body(status, &mut fields, asked)?;
+    let to_nothing = status == StatusCode::SWITCHING_PROTOCOLS && body == ResponseBody::Empty;
     // An HTTP/1.0 peer that sends chunks does not know what it is doing: read them, then close.
-    let sound = body != ResponseBody::UntilClose && !(http_10 && fields.coding != Coding::None);
+    let sound = body != ResponseBody::UntilClose && !(http_10 && fields.coding != Coding::None) && !to_nothing;
     Ok(ParsedResponse {
         body,
         keep_alive: sound && !fields.connection.close && (!http_10 || fields.connection.keep_alive),
@@ -186,7 +187,11 @@ fn body(status: StatusCode, fields: &mut Fields, asked: Asked) -> Result<Respons
     if status.is_informational() || status == StatusCode::NO_CONTENT {
         without_body(fields)?;
         return match (status, asked) {
-            (StatusCode::SWITCHING_PROTOCOLS, Asked::Upgrade) => Ok(ResponseBody::Tunnel),
+            (StatusCode::SWITCHING_PROTOCOLS, Asked::Upgrade) if fields.upgrade_value(None).is_some() => {
+                Ok(ResponseBody::Tunnel)
+            }
+            // To nothing: the response is over, and so is the connection.
+            (StatusCode::SWITCHING_PROTOCOLS, Asked::Upgrade) => Ok(ResponseBody::Empty),
             // Nobody asked: whatever follows would be taken for HTTP by one side only.
             (StatusCode::SWITCHING_PROTOCOLS, _) => Err(details::CODEC_ERROR),
             _ => Ok(ResponseBody::Empty),

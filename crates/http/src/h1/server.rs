@@ -293,7 +293,8 @@ impl Exchange for ServerConn {
             if ready!(self.wire.poll_fill(cx))? > 0 {
                 continue;
             }
-            if self.body.is_tunnel() {
+            // A tunnel has no half that could end alone where a half-closed client counts as gone.
+            if self.body.is_tunnel() && self.options.half_close {
                 self.body = BodyReader::Done;
                 return Poll::Ready(Ok(body::end()));
             }
@@ -343,7 +344,7 @@ impl Exchange for ServerConn {
             BodyReader::Chunked(_) => self.wire.read.is_empty(),
             BodyReader::Done | BodyReader::Trailers(_) | BodyReader::UntilClose | BodyReader::Tunnel => false,
         };
-        let gone = missing || !(self.options.half_close || self.body.is_tunnel());
+        let gone = missing || !self.options.half_close;
         if gone { Poll::Ready(unexpected_eof()) } else { Poll::Pending }
     }
 

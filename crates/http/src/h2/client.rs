@@ -20,7 +20,7 @@ use std::{
 
 use bytes::Bytes;
 use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use nuncio_api::{Frame, Headers, RequestHead, ResponseHead};
 use nuncio_net::Stream;
 
@@ -37,6 +37,7 @@ use super::{
 use crate::{
     error::StreamError,
     exchange::{ClientExchange, Exchange, ResetReason, WireBytes},
+    held::Held,
 };
 
 /// Streams of which late frames are ignored after this side reset them. h2's default (50) is
@@ -114,6 +115,8 @@ struct Shared {
     opened: Cell<u64>,
     draining: Cell<bool>,
     closed: Cell<bool>,
+    /// Those who wait for the peer's SETTINGS were told that they have come.
+    settled: Cell<bool>,
     waiters: RefCell<Vec<Waker>>,
 }
 
@@ -121,6 +124,13 @@ impl Shared {
     /// Whether somebody waits for a place and there is one (the peer may have raised its limit).
     fn has_room(&self, peer: usize) -> bool {
         !self.waiters.borrow().is_empty() && self.active.get() < self.limit.min(peer)
+    }
+
+    fn wait(&self, cx: &Context<'_>) {
+        let mut waiters = self.waiters.borrow_mut();
+        if !waiters.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiters.push(cx.waker().clone());
+        }
     }
 
     fn wake_all(&self) {
@@ -144,6 +154,8 @@ impl ClientConnection {
             halves: Halves::new(self.link.clone()),
             state: self.state.clone(),
             upgrade: None,
+            early: None,
+            held: None,
             sent: false,
             failed: None,
         })
@@ -160,10 +172,7 @@ impl ClientConnection {
         if self.active_streams() < self.max_streams() {
             return Poll::Ready(Ok(()));
         }
-        let mut waiters = self.state.waiters.borrow_mut();
-        if !waiters.iter().any(|waker| waker.will_wake(cx.waker())) {
-            waiters.push(cx.waker().clone());
-        }
+        self.state.wait(cx);
         Poll::Pending
     }
 
@@ -269,6 +278,9 @@ impl ClientDriver {
         {
             keepalive.peer_spoke();
         }
+        if wire.peer_has_settled() && !self.state.settled.replace(true) {
+            self.state.wake_all();
+        }
         if wire.peer_is_going_away() && !self.state.draining.replace(true) {
             self.state.wake_all();
         }
@@ -298,6 +310,10 @@ pub struct ClientStream {
     halves: Halves,
     state: Rc<Shared>,
     upgrade: Option<nuncio_api::Text>,
+    /// An extended CONNECT that waits until the peer has said whether it takes one.
+    early: Option<Box<(RequestHead, bool)>>,
+    /// What was sent into a tunnel that the peer has not agreed to yet.
+    held: Option<Box<Held>>,
     sent: bool,
     failed: Option<StreamError>,
 }
@@ -306,6 +322,37 @@ impl ClientStream {
     #[cfg(test)]
     pub(super) fn is_sending(&self) -> bool {
         self.halves.is_sending()
+    }
+
+    /// Sends the head that waits for the peer's SETTINGS.
+    fn poll_early(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.early.is_none() {
+            return Poll::Ready(());
+        }
+        if !self.state.settled.get() && !self.state.closed.get() {
+            self.state.wait(cx);
+            return Poll::Pending;
+        }
+        if let Some(early) = self.early.take() {
+            self.failed = self.send_request(&early.0, early.1).err();
+        }
+        Poll::Ready(())
+    }
+
+    /// The peer has answered what asks for a tunnel: what waited for it goes out, or nowhere.
+    fn settle_tunnel(&mut self, status: StatusCode) {
+        let Some(held) = self.held.take() else { return };
+        if status.is_success() || status == StatusCode::SWITCHING_PROTOCOLS {
+            let (pieces, end) = held.release();
+            for piece in pieces {
+                self.halves.send_data(piece, false);
+            }
+            if end {
+                self.halves.send_data(Bytes::new(), true);
+            }
+        } else {
+            self.halves.stop_sending();
+        }
     }
 
     fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Result<(ResponseHead, bool), StreamError>> {
@@ -329,6 +376,7 @@ impl ClientStream {
         let end = body.is_end_stream();
         self.halves.recv = (!end).then_some(body);
         self.switch_protocols(&mut head);
+        self.settle_tunnel(head.status);
         Poll::Ready(Ok((head, end)))
     }
 
@@ -386,17 +434,26 @@ impl Exchange for ClientStream {
     }
 
     fn send_data(&mut self, data: Bytes, end: bool) {
-        self.halves.send_data(data, end);
+        match &mut self.held {
+            Some(held) => held.push(data, end),
+            None => self.halves.send_data(data, end),
+        }
     }
 
     fn send_trailers(&mut self, trailers: &Headers) {
-        self.halves.send_trailers(trailers);
+        match &mut self.held {
+            Some(held) => held.push(Bytes::new(), true),
+            None => self.halves.send_trailers(trailers),
+        }
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
-        match self.failed.take() {
-            Some(error) => Poll::Ready(Err(error)),
-            None => self.halves.poll_ready(cx),
+        match (self.failed.take(), &self.held) {
+            (Some(error), _) => Poll::Ready(Err(error)),
+            // The response, which whoever sends waits for too, makes room.
+            (None, Some(held)) if held.len() >= self.halves.link.wire.limit() => Poll::Pending,
+            (None, Some(_)) => Poll::Ready(Ok(())),
+            (None, None) => self.halves.poll_ready(cx),
         }
     }
 
@@ -426,10 +483,19 @@ impl ClientExchange for ClientStream {
         if std::mem::replace(&mut self.sent, true) {
             return;
         }
+        let is_tunnel = head.upgrade.is_some() || head.method == Method::CONNECT;
+        self.held = is_tunnel.then(|| Box::new(Held::new(end)));
+        let end = end && !is_tunnel;
+        let offers = || self.send.as_ref().is_none_or(SendRequest::is_extended_connect_protocol_enabled);
+        if head.upgrade.is_some() && !self.state.settled.get() && !offers() {
+            self.early = Some(Box::new((head.clone(), end)));
+            return;
+        }
         self.failed = self.send_request(head, end).err();
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(ResponseHead, bool), StreamError>> {
+        ready!(self.poll_early(cx));
         match self.failed.take() {
             Some(error) => Poll::Ready(Err(error)),
             None => self.poll_response(cx),

@@ -58,6 +58,10 @@ pub(super) fn request_in<B>(
         (None, None) => Text::default(),
     };
     let upgrade = parts.extensions.get::<h2::ext::Protocol>().map(|protocol| Text::from(protocol.as_str()));
+    if let Some(Ok(kind)) = upgrade.as_ref().map(|kind| HeaderValue::from_maybe_shared(kind.to_bytes())) {
+        headers.set(header::UPGRADE, kind);
+        headers.set(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    }
     let connect = parts.method == Method::CONNECT && upgrade.is_none();
     let path = parts.uri.path_and_query().map(uri::PathAndQuery::as_str).filter(|_| !connect).unwrap_or_default();
     let head = RequestHead {

@@ -249,6 +249,11 @@ impl Halves {
         error
     }
 
+    /// Nothing (more) is to be sent, though the message is not complete.
+    pub(super) fn stop_sending(&mut self) {
+        self.sending = false;
+    }
+
     pub(super) fn is_sending(&self) -> bool {
         self.sending
     }

@@ -136,6 +136,7 @@ impl FrameMeter {
                 data_sent: 0,
                 going_away: false,
                 started: false,
+                settled: false,
                 lenient: false,
                 heads: Heads::default(),
                 block_of: 0,
@@ -207,6 +208,11 @@ impl FrameMeter {
         self.rules.going_away
     }
 
+    /// True when the peer's first SETTINGS have come: another frame has followed them.
+    pub(super) fn peer_has_settled(&self) -> bool {
+        self.rules.settled
+    }
+
     /// Heads that came in and were not handed up, and what was refused of them.
     pub(super) fn heads(&mut self) -> &mut Heads {
         &mut self.rules.heads
@@ -258,6 +264,7 @@ struct Rules {
     data_sent: u64,
     going_away: bool,
     started: bool,
+    settled: bool,
     lenient: bool,
     heads: Heads,
     /// The stream of the block under way.
@@ -271,7 +278,9 @@ struct Rules {
 
 impl Rules {
     fn received(&mut self, frame: &FrameHead) -> Result<(), Flood> {
-        if !std::mem::replace(&mut self.started, true) && frame.kind != scan::SETTINGS {
+        if std::mem::replace(&mut self.started, true) {
+            self.settled = true;
+        } else if frame.kind != scan::SETTINGS {
             return Err(Flood::NoSettings);
         }
         if !frame.has_right_size() {

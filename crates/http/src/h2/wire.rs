@@ -149,6 +149,16 @@ impl Wire {
         self.inner.borrow().meter.peer_is_going_away()
     }
 
+    /// True when the peer's first SETTINGS are known.
+    pub(super) fn peer_has_settled(&self) -> bool {
+        self.inner.borrow().meter.peer_has_settled()
+    }
+
+    /// What may be queued on this connection.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// The peer broke the protocol of the whole connection, whatever its streams are told.
     pub(super) fn set_broken(&self) {
         self.broken.set(true);

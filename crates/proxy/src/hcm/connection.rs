@@ -195,6 +195,6 @@ mod tests {
         assert!(connection <= 640, "{connection}");
         assert!(http1 <= 960, "{http1}");
         assert!(http2 <= 960, "{http2}");
-        assert!(stream <= 3072, "{stream}");
+        assert!(stream <= 3136, "{stream}");
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod proxy_status;
 pub(crate) mod request_headers;
 pub(crate) mod request_id;
 pub(crate) mod response_headers;
+pub(crate) mod upgrades;
 
 use std::{rc::Rc, sync::Arc};
 

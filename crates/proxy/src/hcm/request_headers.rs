@@ -148,9 +148,9 @@ fn drop_hop_by_hop(request: &mut RequestHead) {
     let te_trailers = headers
         .get_all(&header::TE)
         .any(|value| value.as_bytes().split(|b| *b == b',').any(|t| t.trim_ascii() == b"trailers"));
+    let upgrades = request.upgrade.is_some();
     headers.retain(|name, _| {
-        !(*name == header::CONNECTION
-            || *name == header::UPGRADE
+        !((!upgrades && (*name == header::CONNECTION || *name == header::UPGRADE))
             || *name == header::TRANSFER_ENCODING
             || *name == names::KEEP_ALIVE
             || *name == names::PROXY_CONNECTION)
@@ -170,7 +170,7 @@ fn drop_nominated(headers: &mut Headers) {
         .get_all(&header::CONNECTION)
         .flat_map(|value| value.as_bytes().split(|b| *b == b','))
         .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
-        .filter(|name| *name != header::TE)
+        .filter(|name| *name != header::TE && *name != header::UPGRADE)
         .collect();
     headers.retain(|name, _| !nominated.contains(name));
 }

@@ -7,16 +7,22 @@ use nuncio_config::model::{HttpConnectionManager, hcm::ServerHeader};
 
 use super::{joined, request_headers::append_via};
 
-/// Removes what concerns the upstream hop alone, before the response is changed further.
+/// Removes what concerns the upstream hop alone, before the response is changed further. An upgrade
+/// concerns all hops: whether the response is one is the codec's to say.
 pub(crate) fn drop_hop_by_hop(headers: &mut Headers) {
     headers.join_repeated(joined::in_responses);
+    let upgrades = headers.contains(&header::UPGRADE) && names_upgrade(headers);
     headers.retain(|name, _| {
-        !(*name == header::CONNECTION
+        !((!upgrades && (*name == header::CONNECTION || *name == header::UPGRADE))
             || *name == header::TRANSFER_ENCODING
             || *name == names::KEEP_ALIVE
-            || *name == names::PROXY_CONNECTION
-            || *name == header::UPGRADE)
+            || *name == names::PROXY_CONNECTION)
     });
+}
+
+fn names_upgrade(headers: &Headers) -> bool {
+    let mut tokens = headers.get_all(&header::CONNECTION).flat_map(|value| value.as_bytes().split(|b| *b == b','));
+    tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
 }
 
 /// Adds the manager's own headers.

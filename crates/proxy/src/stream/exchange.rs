@@ -39,6 +39,12 @@ impl Stream {
     ) -> Result<(), Failure> {
         phase!("response head");
         let Taken { head, ended } = taken;
+        if self.is_failed_handshake(&head) {
+            self.record.info.bytes_received = tries.upload.bytes;
+            self.reply_to_failed_handshake(head, down);
+            return Ok(());
+        }
+        self.note_agreement(&head);
         let host = tries.active.first().map(|one| Rc::clone(&one.host));
         self.begin_response(head, ended, host.as_deref(), down);
         phase!("bodies");
@@ -203,7 +209,7 @@ impl Stream {
         }
         match polled {
             Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
-            Poll::Ready(Err(Broken::Source(error))) => Poll::Ready(Err(mid_response(&error))),
+            Poll::Ready(Err(Broken::Source(error))) => Poll::Ready(Err(mid_response(&error, self.is_tunnel_open()))),
             Poll::Ready(Err(Broken::Sink(error))) => Poll::Ready(Err(Self::downstream_gone(&error))),
             // The upstream is done; an HTTP/2 peer that does not open its window is waited for
             // by `flush`.
@@ -240,10 +246,10 @@ pub(super) fn upstream_failure(error: &StreamError) -> Failure {
     }
 }
 
-/// The upstream failed within its body: an early end breaks HTTP/1 framing.
-fn mid_response(error: &StreamError) -> Failure {
+/// The upstream failed within its body: an early end breaks HTTP/1 framing, of which a tunnel has none.
+fn mid_response(error: &StreamError, is_tunnel: bool) -> Failure {
     match error {
-        StreamError::Connection(_) => Failure::UpstreamProtocol,
+        StreamError::Connection(_) if !is_tunnel => Failure::UpstreamProtocol,
         other => upstream_failure(other),
     }
 }

@@ -139,7 +139,7 @@ impl Stream {
         self.record.timeout = plan.timeouts.global;
         self.record.alt_timeout = plan.timeouts.alternative;
         self.record.flush_timeout = Some(plan.flush_timeout);
-        if self.deadlines.request_complete {
+        if self.deadlines.request_complete || self.tunnel_has_timeout() {
             self.deadlines.set_response(plan.timeouts.global.map(|d| start + d));
         }
     }

@@ -25,6 +25,7 @@ mod pump;
 pub(crate) mod record;
 mod respond;
 mod tries;
+mod tunnel;
 mod upload;
 
 use std::{rc::Rc, sync::Arc};
@@ -36,12 +37,11 @@ use nuncio_stats::templates::{http_stats, router_stats};
 
 use self::{deadlines::Deadlines, record::Record};
 use crate::{
-    hcm::{Hcm, path, request_headers},
+    hcm::{Hcm, path, request_headers, upgrades},
     headers,
     phase::phase,
     reply::{Failure, is_grpc_request},
     route::{MatchContext, Matched},
-    router::plan,
     stream_info::ConnectionInfo,
 };
 
@@ -56,8 +56,12 @@ pub(crate) struct Stream {
     random: u64,
     /// The response head has gone downstream.
     responded: bool,
+    /// The response was cut, which has been counted.
+    is_cut: bool,
     /// The drain sequence closes the connection after this response.
     chosen_by_drain: bool,
+    /// An upgrade or CONNECT.
+    tunnel: Option<tunnel::Tunnel>,
     /// Internal redirects so far.
     journey: Option<Box<follow::Journey>>,
 }
@@ -167,8 +171,10 @@ impl Stream {
             is_grpc: false,
             responded: false,
             random: fastrand::u64(..),
+            is_cut: false,
             chosen_by_drain: false,
             journey: None,
+            tunnel: None,
         };
         if body.is_empty() {
             stream.request_completed(start);
@@ -226,12 +232,8 @@ impl Stream {
         if request.authority.as_bytes().is_empty() && request.headers.remove(&http::header::HOST).is_none() {
             return Err(Failure::MissingHost);
         }
-        if request.method == http::Method::CONNECT {
-            // No route can match it, but the log names its request id.
-            self.identify_client()?;
-            self.hcm.router_stats.inc(router_stats::RQ_TOTAL);
-            self.hcm.router_stats.inc(router_stats::NO_ROUTE);
-            return Err(Failure::NoRoute);
+        if upgrades::is_connect(request) {
+            return Ok(None);
         }
         if !request.path.as_bytes().starts_with(b"/") {
             self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_NON_RELATIVE_PATH);
@@ -295,9 +297,7 @@ impl Stream {
         let hcm = Rc::clone(&self.hcm);
         let request = self.record.request();
         let found = hcm.routes.find(request, self.match_context(request));
-        if request.upgrade.is_some() {
-            return Err(self.refuse_upgrade(&found));
-        }
+        self.admit_tunnel(&found)?;
         hcm.router_stats.inc(router_stats::RQ_TOTAL);
         match found {
             Matched::NoVirtualHost | Matched::NoRoute(_) => {
@@ -311,20 +311,6 @@ impl Stream {
                 Ok(Decision::Take(Arc::clone(host), Arc::clone(route)))
             }
         }
-    }
-
-    /// No route enables an upgrade; the log still says which one was found.
-    fn refuse_upgrade(&mut self, found: &Matched<'_>) -> Failure {
-        self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_WS_ON_NON_WS_ROUTE);
-        if let Matched::Route(_, route) = found {
-            if let RouteAction::Forward(forward) = &route.action {
-                let info = &self.record.info;
-                let (cluster, _) = plan::choose_cluster(forward, self.record.request(), info, self.circumstances());
-                self.record.info.upstream.cluster = cluster;
-            }
-            self.record.info.route = Some(Arc::clone(route));
-        }
-        Failure::UpgradeFailed
     }
 }
 

@@ -46,6 +46,8 @@ pub(crate) struct Record {
     pub(super) charged: Option<Charged>,
     /// The exchange ended by itself (not cut by dropping).
     pub(super) ended: bool,
+    /// It counts as an upgrade.
+    pub(super) is_upgrade: bool,
     nothing: RequestHead,
 }
 
@@ -74,6 +76,7 @@ impl Record {
             alt_timeout: false,
             charged: None,
             ended: false,
+            is_upgrade: false,
             nothing: empty_request(),
         }
     }
@@ -117,6 +120,9 @@ impl Record {
         self.info.end = Some(end);
         let stats = &self.hcm.stats;
         stats.gauge_dec(http_stats::DOWNSTREAM_RQ_ACTIVE);
+        if self.is_upgrade {
+            stats.gauge_dec(http_stats::DOWNSTREAM_CX_UPGRADES_ACTIVE);
+        }
         stats.record(http_stats::DOWNSTREAM_RQ_TIME, millis(end.saturating_duration_since(self.info.start)));
         stats.add(http_stats::DOWNSTREAM_CX_RX_BYTES_TOTAL, self.info.downstream_wire.received);
         stats.add(http_stats::DOWNSTREAM_CX_TX_BYTES_TOTAL, self.info.downstream_wire.sent);

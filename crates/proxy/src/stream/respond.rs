@@ -167,6 +167,7 @@ impl Stream {
     /// Ends the stream with `failure`: a local reply, or a cut when the response has begun.
     pub(super) fn fail<D: ServerExchange>(&mut self, failure: Failure, down: &mut D) {
         phase!("local reply");
+        self.is_cut = self.responded;
         self.count_failure(&failure);
         let mut reply = failure.reply();
         if self.record.retried {
@@ -194,7 +195,7 @@ impl Stream {
             self.record.info.details = Some(failure.details_after_response_started());
             self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_TX_RESET);
             self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_RX_RESET);
-            down.reset(ResetReason::InternalError);
+            down.reset(self.cut_reason(&failure));
             self.record.ended = true;
             return;
         }
@@ -264,7 +265,7 @@ impl Stream {
     }
 
     /// Sends the response in the record, which the proxy made itself, with `body`.
-    fn send_own<D: ServerExchange>(&mut self, body: Bytes, down: &mut D) {
+    pub(super) fn send_own<D: ServerExchange>(&mut self, body: Bytes, down: &mut D) {
         let now = Instant::now();
         self.dress_response(now, down);
         let Some(response) = &self.record.info.response else { return };
@@ -314,10 +315,10 @@ impl Stream {
 
     /// Ends the stream: HTTP/1 moves the last bytes on, and the wire counts are taken.
     pub(super) async fn flush<D: ServerExchange>(&mut self, down: &mut D) {
-        if !self.request_ended() && self.responded {
+        if self.responded && (!self.request_ended() || self.is_answered_early()) {
             // What is left of the request will never be read.
             self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_RESPONSE_BEFORE_RQ_COMPLETE);
-            if self.record.ended {
+            if self.record.ended && !self.is_cut && !self.request_ended() {
                 self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_RX_RESET);
             }
         }

@@ -23,6 +23,8 @@ pub enum PoolProtocol {
     Http1,
     /// HTTP/2
     Http2,
+    /// Bytes alone: a CONNECT that ends here goes on as a connection of its own.
+    Tcp,
 }
 
 /// What is asked of a pool.

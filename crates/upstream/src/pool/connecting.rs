@@ -19,7 +19,7 @@ impl Pool {
     /// Streams that a new connection is expected to carry.
     fn expected_capacity(&self, host: &Host) -> usize {
         match self.key.protocol {
-            PoolProtocol::Http1 => 1,
+            PoolProtocol::Http1 | PoolProtocol::Tcp => 1,
             PoolProtocol::Http2 => {
                 let settings = &host.state.context.settings;
                 let streams = usize::try_from(settings.http2.max_concurrent_streams).unwrap_or(usize::MAX);
@@ -53,7 +53,7 @@ impl Pool {
         let (cluster, address) = (&*host.state.context.settings.name, guard.remote_address());
         tracing::debug!(cluster, ?address, id = guard.id(), "upstream connection");
         let kept = match self.key.protocol {
-            PoolProtocol::Http1 => {
+            PoolProtocol::Http1 | PoolProtocol::Tcp => {
                 self.add_http1(host, stream, guard);
                 Ok(())
             }

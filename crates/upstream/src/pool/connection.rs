@@ -51,10 +51,11 @@ impl ConnectionGuard {
         context.shared.take(context.worker, key.priority, Breaker::Connections);
         context.stats.inc(stats::UPSTREAM_CX_TOTAL);
         context.stats.gauge_inc(stats::UPSTREAM_CX_ACTIVE);
-        context.stats.inc(match key.protocol {
-            PoolProtocol::Http1 => stats::UPSTREAM_CX_HTTP1_TOTAL,
-            PoolProtocol::Http2 => stats::UPSTREAM_CX_HTTP2_TOTAL,
-        });
+        match key.protocol {
+            PoolProtocol::Http1 => context.stats.inc(stats::UPSTREAM_CX_HTTP1_TOTAL),
+            PoolProtocol::Http2 => context.stats.inc(stats::UPSTREAM_CX_HTTP2_TOTAL),
+            PoolProtocol::Tcp => {}
+        }
         state.count(HostStat::CxTotal);
         state.count(HostStat::CxActive);
         state.cx_active.set(state.cx_active.get() + 1);

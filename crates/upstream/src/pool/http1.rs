@@ -1,4 +1,5 @@
-//! HTTP/1 connections: one request at a time, the most recently used one first.
+//! HTTP/1 connections: one request at a time, the most recently used one first. Connections that
+//! carry bytes alone are kept the same way, but used once.
 //!
 //! Last in, first out keeps few connections warm and lets the others run into their idle timeout.
 //! Whether the host closed an idle connection is seen from the readiness that the reactor already
@@ -12,7 +13,7 @@ use nuncio_net::Stream;
 use nuncio_stats::templates::cluster_stats as stats;
 use tokio::time::Instant;
 
-use super::{AcquireError, ClosedBy, ConnectionGuard, Pool, RequestPermit};
+use super::{AcquireError, ClosedBy, ConnectionGuard, Pool, PoolProtocol, RequestPermit};
 use crate::{
     host::Host,
     stream::{Carrier, UpstreamStream},
@@ -36,7 +37,8 @@ impl Pool {
             // Bound first: what happens below may come back to this list.
             let next = self.http1.borrow_mut().pop();
             let connection = next?;
-            if !is_usable(host, &connection) {
+            // A TCP server may speak first: to ask whether it has would take a byte of what it said.
+            if self.key.protocol == PoolProtocol::Http1 && !is_usable(host, &connection) {
                 continue;
             }
             return Some(match RequestPermit::take(host, self.key) {

@@ -61,12 +61,13 @@ pub(crate) struct PoolKey {
 }
 
 impl PoolKey {
-    pub(crate) const COUNT: usize = 4;
+    pub(crate) const COUNT: usize = 6;
 
     pub(crate) fn index(self) -> usize {
         let protocol = match self.protocol {
             PoolProtocol::Http1 => 0,
             PoolProtocol::Http2 => 2,
+            PoolProtocol::Tcp => 4,
         };
         protocol + self.priority.index()
     }
@@ -79,7 +80,7 @@ pub(crate) struct Pool {
     waiting: RefCell<VecDeque<Rc<Waiter>>>,
     /// Streams that connections on their way will carry.
     connecting_capacity: Cell<usize>,
-    /// HTTP/1: idle ones, the most recently used last.
+    /// HTTP/1 and TCP: idle ones, the most recently used last.
     #[expect(clippy::vec_box, reason = "the box goes to the stream and comes back")]
     http1: RefCell<Vec<Box<Http1Connection>>>,
     /// HTTP/2: all that still take streams.
@@ -106,7 +107,7 @@ impl Pool {
     fn is_quiet(&self, host: &Host) -> bool {
         let open = host.state.open.get(self.key.index()).map_or(0, Cell::get);
         let idle = match self.key.protocol {
-            PoolProtocol::Http1 => self.http1.borrow().len(),
+            PoolProtocol::Http1 | PoolProtocol::Tcp => self.http1.borrow().len(),
             PoolProtocol::Http2 => self.http2.borrow().iter().filter(|c| c.handle.active_streams() == 0).count(),
         };
         self.waiting.borrow().is_empty() && usize::try_from(open).is_ok_and(|open| open == idle)
@@ -137,7 +138,7 @@ impl Pool {
     /// A stream on a connection that is open already. `None` when there is none.
     pub(crate) fn checkout(&self, host: &Rc<Host>) -> Option<Result<UpstreamStream, AcquireError>> {
         match self.key.protocol {
-            PoolProtocol::Http1 => self.checkout_http1(host),
+            PoolProtocol::Http1 | PoolProtocol::Tcp => self.checkout_http1(host),
             PoolProtocol::Http2 => self.checkout_http2(host),
         }
     }
@@ -223,7 +224,7 @@ impl Pool {
     /// Looks after idle connections; false when there are none left.
     pub(crate) fn sweep(&self, host: &Rc<Host>) -> bool {
         match self.key.protocol {
-            PoolProtocol::Http1 => self.sweep_http1(host),
+            PoolProtocol::Http1 | PoolProtocol::Tcp => self.sweep_http1(host),
             PoolProtocol::Http2 => self.sweep_http2(host),
         }
     }

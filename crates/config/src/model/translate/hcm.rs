@@ -23,13 +23,13 @@ use crate::model::{
     HttpConnectionManager,
     hcm::{
         Codec, CommonOptions, EscapedSlashes, Http1Options, Http2Options, HttpFilter, ProxyName, ProxyStatus,
-        RouteSource, Router, ServerHeader, StripHostPort,
+        RouteSource, Router, ServerHeader, StripHostPort, UpgradeConfig,
     },
     report::Path,
 };
 
 const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
-const ROUTER_HELP: &str = "end `http_filters` with `envoy.filters.http.router`";
+const ROUTER_NAME: &str = "envoy.filters.http.router";
 const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 const DELAYED_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -53,7 +53,8 @@ pub(super) fn manager(
     let timeouts = timeouts(cx, path, &mut message);
     let Protocols { common, http1, http2 } = protocols(cx, path, &mut message, invalid_is_stream_error);
     let routes = routes(cx, path, message.route_specifier);
-    let (http_filters, router) = http_filters(cx, path, message.http_filters);
+    let (http_filters, router) = http_filters(cx, path, "http_filters", message.http_filters);
+    let upgrades = upgrades(cx, path, message.upgrade_configs);
     let internal = message.internal_address_config.unwrap_or_default();
     Some(HttpConnectionManager {
         stat_prefix: message.stat_prefix,
@@ -103,6 +104,7 @@ pub(super) fn manager(
         strip_trailing_host_dot: message.strip_trailing_host_dot,
         stream_error_on_invalid_http_message: invalid_is_stream_error,
         scheme_to_overwrite,
+        upgrades,
     })
 }
 
@@ -237,15 +239,37 @@ fn routes(cx: &mut Context<'_>, path: &Path<'_>, specifier: Option<inner::RouteS
     }
 }
 
-/// The filters before the router, and the router, which has to be the last one.
-fn http_filters(cx: &mut Context<'_>, path: &Path<'_>, list: Vec<pb::HttpFilter>) -> (Vec<HttpFilter>, Option<Router>) {
+/// `upgrade_configs`
+fn upgrades(cx: &mut Context<'_>, path: &Path<'_>, list: Vec<inner::UpgradeConfig>) -> Box<[UpgradeConfig]> {
+    let mut upgrades: Vec<UpgradeConfig> = Vec::with_capacity(list.len());
+    for (index, message) in list.into_iter().enumerate() {
+        let path = path.item("upgrade_configs", index);
+        let kind = message.upgrade_type.to_ascii_lowercase();
+        if upgrades.iter().any(|other| other.kind == kind) {
+            let text = format!("duplicate upgrade `{}`", message.upgrade_type);
+            cx.report.error(&path.field("upgrade_type"), "duplicate-upgrade", text);
+        }
+        let filters = (!message.filters.is_empty()).then(|| http_filters(cx, &path, "filters", message.filters).0);
+        upgrades.push(UpgradeConfig { kind, enabled: flag(message.enabled, true), filters });
+    }
+    upgrades.into()
+}
+
+/// The filters before the router, and the router, which has to be the last one; `field` is where
+/// they stand.
+fn http_filters(
+    cx: &mut Context<'_>,
+    path: &Path<'_>,
+    field: &'static str,
+    list: Vec<pb::HttpFilter>,
+) -> (Vec<HttpFilter>, Option<Router>) {
     let mut filters = Vec::with_capacity(list.len());
     let mut router = None;
     let count = list.len();
     let mut last = None;
     let mut last_is_refused = false;
     for (index, filter) in list.into_iter().enumerate() {
-        let path = path.item("http_filters", index);
+        let path = path.item(field, index);
         last_is_refused = true;
         let config = match filter.config_type {
             Some(pb::http_filter::ConfigType::TypedConfig(any)) => Some(any),
@@ -265,7 +289,7 @@ fn http_filters(cx: &mut Context<'_>, path: &Path<'_>, list: Vec<pb::HttpFilter>
         if kind == ROUTER {
             router = Some(router_filter(cx, &path, any));
             if index + 1 != count {
-                let text = format!("the router `{}` must be the last one of `http_filters`", filter.name);
+                let text = format!("the router `{}` must be the last one of `{field}`", filter.name);
                 cx.report.error_with(&path, "terminal-not-last", text, "filters after it would never run");
             }
         }
@@ -275,7 +299,7 @@ fn http_filters(cx: &mut Context<'_>, path: &Path<'_>, list: Vec<pb::HttpFilter>
     if router.is_none() {
         // Of a last filter that is refused nobody knows whether it would have been the router.
         if !last_is_refused {
-            no_router(cx, &path.field("http_filters"), last);
+            no_router(cx, path, field, last);
         }
         router = Some(default_router());
     }
@@ -283,12 +307,12 @@ fn http_filters(cx: &mut Context<'_>, path: &Path<'_>, list: Vec<pb::HttpFilter>
 }
 
 /// `last` is the name and the type of the last filter.
-fn no_router(cx: &mut Context<'_>, path: &Path<'_>, last: Option<(String, String)>) {
+fn no_router(cx: &mut Context<'_>, path: &Path<'_>, field: &'static str, last: Option<(String, String)>) {
     let text = match last {
-        Some((name, kind)) => format!("non-terminal filter `{name}` ({kind}) is the last one of `http_filters`"),
-        None => "`http_filters` is empty, so that no request would ever be answered".to_owned(),
+        Some((name, kind)) => format!("non-terminal filter `{name}` ({kind}) is the last one of `{field}`"),
+        None => format!("`{field}` is empty, so that no request would ever be answered"),
     };
-    cx.report.error_with(path, "no-router", text, ROUTER_HELP);
+    cx.report.error_with(&path.field(field), "no-router", text, format!("end `{field}` with `{ROUTER_NAME}`"));
 }
 
 fn unbuilt_filter(cx: &mut Context<'_>, path: &Path<'_>, name: &str, config: Option<&Any>, is_optional: bool) {

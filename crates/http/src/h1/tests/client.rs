@@ -4,7 +4,7 @@ use std::{future::poll_fn, task::Poll};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use nuncio_api::{Headers, Protocol, RequestHead, ResponseHead, Scheme, Text};
+use nuncio_api::{Frame, Headers, Protocol, RequestHead, ResponseHead, Scheme, Text};
 
 use super::super::{ClientConn, ClientOptions};
 use super::{body, client_pair, expect, flush, protocol_error, rest, write};
@@ -204,6 +204,66 @@ async fn request_bodies_are_chunked_with_trailers_when_enabled() {
     }
 }
 
+const AGREED: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+
+async fn upgraded(conn: &mut ClientConn, peer: &mut tokio::net::UnixStream) {
+    let mut upgrade = request(Method::GET);
+    upgrade.upgrade = Some(Text::from_static("websocket"));
+    conn.send_head(&upgrade, false);
+    flush(conn).await;
+    expect(peer, UPGRADE).await;
+    write(peer, AGREED).await;
+    assert_eq!(head(conn).await.unwrap().0.status, 101);
+}
+
+#[tokio::test]
+async fn a_tunnel_that_the_upstream_alone_ends_was_cut() {
+    let (mut conn, mut peer) = client_pair(ClientOptions::default());
+    upgraded(&mut conn, &mut peer).await;
+    write(&mut peer, "last").await;
+    drop(peer);
+    assert!(matches!(poll_fn(|cx| conn.poll_frame(cx)).await, Ok(Frame::Data { end: false, .. })));
+    assert!(matches!(poll_fn(|cx| conn.poll_frame(cx)).await, Err(StreamError::Connection(_))));
+    assert!(!conn.finish_exchange());
+}
+
+#[tokio::test]
+async fn what_came_into_a_tunnel_before_its_reset_still_goes_out() {
+    let (mut conn, mut peer) = client_pair(ClientOptions::default());
+    upgraded(&mut conn, &mut peer).await;
+    conn.send_data(Bytes::from_static(b"bye"), false);
+    conn.reset(ResetReason::Cancel);
+    drop(conn);
+    assert_eq!(rest(&mut peer).await, "bye");
+}
+
+#[tokio::test]
+async fn a_switch_to_nothing_is_the_end() {
+    let (mut conn, mut peer) = client_pair(ClientOptions::default());
+    let mut upgrade = request(Method::GET);
+    upgrade.upgrade = Some(Text::from_static("websocket"));
+    conn.send_head(&upgrade, false);
+    flush(&mut conn).await;
+    write(&mut peer, "HTTP/1.1 101 Switching Protocols\r\n\r\nhidden").await;
+    assert!(head(&mut conn).await.unwrap().1);
+    assert!(!conn.finish_exchange());
+}
+
+#[tokio::test]
+async fn a_raw_connection_carries_bytes_alone() {
+    let (mut conn, mut peer) = client_pair(ClientOptions::default());
+    conn.open_raw(Bytes::from_static(b"PROXY "));
+    let (answer, end) = head(&mut conn).await.unwrap();
+    assert_eq!((answer.status.as_u16(), end), (200, false));
+    conn.send_data(Bytes::from_static(b"up"), false);
+    flush(&mut conn).await;
+    expect(&mut peer, "PROXY up").await;
+    write(&mut peer, "down").await;
+    drop(peer);
+    assert_eq!(body(&mut conn).await.unwrap().0, "down");
+    assert!(!conn.finish_exchange());
+}
+
 const UPGRADE: &str = "GET /x HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
 
 #[tokio::test]
@@ -218,7 +278,11 @@ async fn what_is_meant_for_a_tunnel_waits_for_the_upstreams_consent() {
         flush(&mut conn).await;
         expect(&mut peer, UPGRADE).await;
         assert!(peer.try_read(&mut [0]).is_err());
-        let answer = if agrees { "101 Switching Protocols\r\n\r\nup" } else { "200 OK\r\ncontent-length: 2\r\n\r\nno" };
+        let answer = if agrees {
+            "101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nup"
+        } else {
+            "200 OK\r\ncontent-length: 2\r\n\r\nno"
+        };
         write(&mut peer, &format!("HTTP/1.1 {answer}")).await;
         assert!(!head(&mut conn).await.unwrap().1);
         flush(&mut conn).await;

@@ -168,10 +168,14 @@ fn requests_say_they_have_no_body_where_one_is_expected() {
 fn upgrades_and_connect_open_tunnels() {
     let mut upgrade = head(Method::GET, &[("connection", "Upgrade"), ("upgrade", "websocket"), ("x", "1")]);
     upgrade.upgrade = Some(Text::from_static("websocket"));
-    let expected = "GET /x HTTP/1.1\r\nhost: h\r\nx: 1\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+    let expected = "GET /x HTTP/1.1\r\nhost: h\r\nconnection: Upgrade\r\nupgrade: websocket\r\nx: 1\r\n\r\n";
     assert_eq!(encoded(&upgrade, false), (expected.to_owned(), OutgoingBody::Tunnel));
     upgrade.method = Method::CONNECT;
-    assert_eq!(encoded(&upgrade, false).0, expected);
+    upgrade.headers = headers(&[("x", "1"), ("content-length", "0")]);
+    assert_eq!(
+        encoded(&upgrade, false).0,
+        "GET /x HTTP/1.1\r\nhost: h\r\nx: 1\r\ncontent-length: 0\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
+    );
     let mut connect = head(Method::CONNECT, &[]);
     connect.path = Text::default();
     connect.authority = Text::from_static("a:80");
@@ -184,8 +188,15 @@ fn upgrades_and_connect_open_tunnels() {
     let context =
         ResponseContext { upgrade: Some(Text::from_static("websocket")), close: true, ..ResponseContext::default() };
     let (text, body) = response(101, &[("x", "1")], false, &context);
-    assert_eq!(text, "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nx: 1\r\n\r\n");
+    assert_eq!(text, "HTTP/1.1 101 Switching Protocols\r\nx: 1\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
     assert_eq!(body, OutgoingBody::Tunnel);
+    let own = [("connection", "Upgrade"), ("upgrade", "other"), ("x", "1")];
+    let (text, body) = response(101, &own, false, &context);
+    assert_eq!(text, "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: other\r\nx: 1\r\n\r\n");
+    assert_eq!(body, OutgoingBody::Tunnel);
+    let to_nothing = response(101, &[("x", "1")], true, &context);
+    let expected = "HTTP/1.1 101 Switching Protocols\r\nx: 1\r\nconnection: close\r\n\r\n";
+    assert_eq!(to_nothing, (expected.to_owned(), OutgoingBody::Done));
 }
 
 #[test]

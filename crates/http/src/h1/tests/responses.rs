@@ -36,6 +36,7 @@ fn the_framing_follows_from_status_headers_and_request() {
         ("200 OK\r\ncontent-length: 5\r\n", Asked::Connect, Tunnel, true),
         ("403 No\r\ncontent-length: 5\r\n", Asked::Connect, Length(5), true),
         ("101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n", Asked::Upgrade, Tunnel, true),
+        ("101 Switching Protocols\r\nupgrade: x\r\n", Asked::Upgrade, Empty, false),
         ("200 OK\r\ncontent-length: 5\r\n", Asked::Upgrade, Length(5), true),
         ("200 OK\r\ncontent-length: 5\r\nconnection: close\r\n", Asked::Plain, Length(5), false),
         ("100 Continue\r\n", Asked::Plain, Empty, true),

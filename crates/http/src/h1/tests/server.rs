@@ -4,7 +4,7 @@ use std::{future::poll_fn, task::Poll};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use nuncio_api::{Headers, ResponseHead};
+use nuncio_api::{Frame, Headers, ResponseHead};
 use tokio::io::AsyncWriteExt;
 
 use super::super::{Next, ParsedRequest, ServerConn, ServerOptions, UnderscoresAction};
@@ -294,6 +294,18 @@ async fn an_accepted_upgrade_is_a_tunnel_both_ways() {
         "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\ndown"
     );
     assert_eq!(conn.finish_exchange(), Next::Close);
+}
+
+#[tokio::test]
+async fn a_tunnel_ends_with_its_client_where_half_close_is_not_wanted() {
+    let (mut conn, mut peer) = server_pair(ServerOptions { half_close: false, ..ServerOptions::default() });
+    write(&mut peer, UPGRADE).await;
+    request(&mut conn).await;
+    conn.send_head(&ResponseHead::new(StatusCode::SWITCHING_PROTOCOLS), false);
+    write(&mut peer, "bye").await;
+    peer.shutdown().await.unwrap();
+    assert!(matches!(poll_fn(|cx| conn.poll_frame(cx)).await, Ok(Frame::Data { end: false, .. })));
+    assert!(matches!(poll_fn(|cx| conn.poll_frame(cx)).await, Err(StreamError::Connection(_))));
 }
 
 #[tokio::test]

@@ -323,13 +323,9 @@ async fn an_upgrade_travels_as_extended_connect() {
                     .unwrap();
             })
             .await;
-        let mut early = connection.try_open().unwrap();
-        let upgrade = RequestHead { upgrade: Some(Text::from_static("websocket")), ..head(Method::GET, "/ws", &[]) };
-        early.send_head(&upgrade, false);
-        assert!(matches!(response(&mut early).await, Err(StreamError::Protocol(_))));
-        until(|| connection.supports_upgrades()).await;
         let mut stream = connection.try_open().unwrap();
-        stream.send_head(&upgrade, false);
+        assert!(!connection.supports_upgrades());
+        stream.send_head(&websocket(), false);
         let (head, end) = response(&mut stream).await.unwrap();
         assert_eq!((head.status.as_u16(), end), (101, false));
         assert_eq!(list(&head.headers), [("upgrade", "websocket"), ("connection", "upgrade")]);
@@ -362,6 +358,63 @@ async fn a_new_stream_after_a_silence_goes_out_with_a_ping() {
         second_.send_head(&head(Method::GET, "/", &[]), true);
         assert!(driver.await.unwrap().is_err());
         assert_eq!(counters.keepalive_timeout.get(), 1);
+    })
+    .await;
+}
+
+fn websocket() -> RequestHead {
+    RequestHead { upgrade: Some(Text::from_static("websocket")), ..head(Method::GET, "/ws", &[]) }
+}
+
+#[tokio::test]
+async fn an_upgrade_fails_where_the_peer_offers_none() {
+    conversation(async {
+        let connection = plain(|_, _| async { unreachable!() }).await;
+        let mut stream = connection.try_open().unwrap();
+        stream.send_head(&websocket(), false);
+        let Err(StreamError::Protocol(error)) = response(&mut stream).await else { panic!() };
+        assert_eq!(error.details, "http2.extended_connect_not_enabled");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_meant_for_a_tunnel_waits_for_the_peers_consent() {
+    conversation(async {
+        for agrees in [true, false] {
+            let heard = Rc::new(std::cell::RefCell::new(Vec::new()));
+            let hears = Rc::clone(&heard);
+            let (connection, _) = upstream(
+                &ClientOptions::default(),
+                h2::server::Builder::new(),
+                &Rc::default(),
+                move |request, mut respond| {
+                    let hears = Rc::clone(&hears);
+                    async move {
+                        let status = if agrees { 200 } else { 403 };
+                        let answer = Response::builder().status(status).body(()).unwrap();
+                        let mut send = respond.send_response(answer, false).unwrap();
+                        if agrees {
+                            let mut body = request.into_body();
+                            while let Some(bytes) = body.data().await {
+                                hears.borrow_mut().extend(bytes.unwrap());
+                            }
+                        }
+                        send.send_data(Bytes::from_static(b"done"), true).unwrap();
+                    }
+                },
+            )
+            .await;
+            let mut stream = connection.try_open().unwrap();
+            let mut connect = head(Method::CONNECT, "", &[]);
+            connect.path = Text::default();
+            stream.send_head(&connect, false);
+            stream.send_data(Bytes::from_static(b"early "), false);
+            stream.send_data(Bytes::from_static(b"and late"), true);
+            assert!(!response(&mut stream).await.unwrap().1);
+            assert_eq!(body(&mut stream).await.unwrap().0, b"done");
+            assert_eq!(&*heard.borrow(), if agrees { &b"early and late"[..] } else { b"" });
+        }
     })
     .await;
 }

@@ -238,6 +238,7 @@ async fn an_extended_connect_is_an_upgrade_inside() {
         let options = ServerOptions { allow_connect: true, ..ServerOptions::default() };
         serve_with(far, &options, &Rc::default(), |head, mut stream| async move {
             assert_eq!((head.method.as_str(), head.upgrade.as_deref(), &*head.path), ("GET", Some("websocket"), "/ws"));
+            assert_eq!(list(&head.headers), [("upgrade", "websocket"), ("connection", "upgrade")]);
             let head = ResponseHead::new(http::StatusCode::SWITCHING_PROTOCOLS);
             stream.send_head(&head, false);
             let (bytes, _) = body(&mut stream).await.unwrap();

@@ -2,6 +2,7 @@
 
 use std::task::{Context, Poll};
 
+use http::StatusCode;
 use nuncio_http::{ClientExchange, ServerExchange};
 use nuncio_stats::templates::cluster_stats as c;
 use tokio::time::Instant;
@@ -98,7 +99,9 @@ impl Stream {
                 charged.measure(&mut one.measured, head);
             }
             match polled {
-                Poll::Ready(Ok((head, _))) if head.status.is_informational() => {
+                Poll::Ready(Ok((head, _)))
+                    if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS =>
+                {
                     self.pass_informational(&head, down);
                     // Part of the response has gone down: no other try can follow.
                     tries.settle();

@@ -83,6 +83,9 @@ impl Stream {
     }
 
     fn protocol_towards(&self, job: &Job<'_>) -> PoolProtocol {
+        if self.terminates(job.forward).is_some() {
+            return PoolProtocol::Tcp;
+        }
         match (job.cluster.settings().protocol, self.record.info.protocol) {
             (UpstreamProtocol::Http2, _) | (UpstreamProtocol::SameAsDownstream, Some(Protocol::Http2)) => {
                 PoolProtocol::Http2
@@ -105,7 +108,9 @@ impl Stream {
         }
         let Some(stream) = one.stream() else { return };
         self.record_connection(stream);
-        if let Some(request) = &self.record.info.request {
+        if let Some(config) = self.terminates(job.forward) {
+            stream.open_raw(self.preamble(config), ended);
+        } else if let Some(request) = &self.record.info.request {
             stream.send_head(request, ended);
         }
         self.record.info.upstream_first_tx = Some(now);
@@ -122,10 +127,11 @@ impl Stream {
         info.host = upstream.remote_address().cloned();
         info.local = upstream.local_address().cloned();
         info.connection_id = Some(upstream.connection_id());
-        info.protocol = Some(match upstream.protocol() {
-            PoolProtocol::Http1 => Protocol::Http11,
-            PoolProtocol::Http2 => Protocol::Http2,
-        });
+        info.protocol = match upstream.protocol() {
+            PoolProtocol::Http1 => Some(Protocol::Http11),
+            PoolProtocol::Http2 => Some(Protocol::Http2),
+            PoolProtocol::Tcp => None,
+        };
     }
 }
 

@@ -77,7 +77,7 @@ async fn one_request(world: &World, protocol: PoolProtocol, mut rng: fastrand::R
 async fn storm(protocol: PoolProtocol, seed: u64) {
     let (listener, address) = listen().await;
     match protocol {
-        PoolProtocol::Http1 => spawn_local(moody(listener, seed)),
+        PoolProtocol::Http1 | PoolProtocol::Tcp => spawn_local(moody(listener, seed)),
         PoolProtocol::Http2 => spawn_local(echo_http2(listener, 3, Some(17))),
     };
     let world = Rc::new(World::with_host(address, |s| {

@@ -121,8 +121,25 @@ fn a_filter_of_the_options_is_passed_on_with_its_config() {
 }
 
 #[test]
+fn upgrades_are_enabled_unless_they_say_otherwise() {
+    let yaml = format!(
+        "upgrade_configs: [{{upgrade_type: WebSocket}}, {{upgrade_type: CONNECT, enabled: false, filters: [{BUILT}]}}],"
+    );
+    let upgrades = manager(&yaml).upgrades;
+    let [websocket, connect] = &upgrades[..] else { panic!("{upgrades:#?}") };
+    assert_eq!((websocket.kind.as_str(), websocket.enabled, websocket.filters.is_none()), ("websocket", true, true));
+    assert_eq!((connect.kind.as_str(), connect.enabled), ("connect", false));
+    assert_eq!(connect.filters.as_ref().map(Vec::len), Some(1));
+}
+
+#[test]
 fn mistakes_in_managers_are_found() {
     for (fields, code, path) in [
+        (
+            "upgrade_configs: [{upgrade_type: websocket}, {upgrade_type: WEBSOCKET}],",
+            "duplicate-upgrade",
+            "upgrade_configs[1].upgrade_type",
+        ),
         ("strip_any_host_port: true, strip_matching_host_port: true,", "conflicting-fields", "strip_any_host_port"),
         (
             "internal_address_config: {cidr_ranges: [{address_prefix: 10.0, prefix_len: 8}]},",
@@ -139,7 +156,6 @@ fn mistakes_in_managers_are_found() {
 fn what_is_not_built_is_refused_with_its_place() {
     for (fields, path) in [
         ("tracing: {},", "tracing"),
-        ("upgrade_configs: [{upgrade_type: websocket}],", "upgrade_configs[0]"),
         ("access_log_options: {flush_access_log_on_new_request: true},", "access_log_options"),
         (
             "http_protocol_options: {header_key_format: {stateful_formatter: {name: x, typed_config: {\"@type\": type.googleapis.com/google.protobuf.Struct}}}},",

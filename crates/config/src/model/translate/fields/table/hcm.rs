@@ -50,6 +50,7 @@ pub(super) const TABLE: &[Support] = &[
             "forward_client_cert_details",
             "proxy_status_config",
             "drain_timeout",
+            "upgrade_configs",
         ],
     )
     .ignoring(&[
@@ -79,6 +80,10 @@ pub(super) const TABLE: &[Support] = &[
     Support::of("envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation", &["*"]),
     Support::of("envoy.extensions.filters.network.http_connection_manager.v3.LocalReplyConfig", &["*"]),
     Support::of("envoy.extensions.filters.network.http_connection_manager.v3.ResponseMapper", &["*"]),
+    Support::of(
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.UpgradeConfig",
+        &["*"],
+    ),
     Support::of(
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
         &["name", "typed_config", "is_optional", "disabled"],
