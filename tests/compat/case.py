@@ -49,6 +49,7 @@ class Case:
     departs_stats: Dict[str, int] = field(default_factory=dict)  # stat: nuncio's count minus Envoy's
     loose: str = ""               # regex of stats that depend on timing here
     origin_view: bool = False     # also compare the raw bytes the upstream saw
+    origin_sorted: bool = False   # whichever came first
 
 
 def case(name, on, *steps, **options) -> Case:

@@ -56,11 +56,12 @@ class Side:
         seen = {"reply": reply.split("\n"), "end": end}
         if case.timed:
             seen["elapsed"] = round(elapsed, 2)
+        settled = self._settled(before)     # mirrors may come after the answer
         if case.origin_view:
             heads = self.proxy.around.origin.seen[seen_before:]
-            seen["upstream"] = [self.masks.head((h + b"\n" + b).decode("latin-1"), own)
-                                for h, b in heads]
-        seen["stats"] = self._changes(before, self._settled(before))
+            views = [self.masks.head((h + b"\n" + b).decode("latin-1"), own) for h, b in heads]
+            seen["upstream"] = sorted(views) if case.origin_sorted else views
+        seen["stats"] = self._changes(before, settled)
         seen["_port"], seen["_body"] = own, talk.body_bytes
         return seen
 
