@@ -6,7 +6,6 @@ WS = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: a", "Sec-
 CASES = [
     case("virtual cluster", "main", get("/s200", host="clusters.example")),
     case("virtual cluster not matched", "main", post("/s200", "", host="clusters.example")),
-    case("mirrored", "main", get("/mirrored/echo")),
     case("upgrade answered by 200", "main", get("/ws/echo", *WS)),
     case("upgrade answered by 101", "main", get("/ws/switch", *WS), linger=0.5),
     case("reply mapped by status", "replies", get("/zzz?a=b")),

@@ -100,6 +100,4 @@ CASES = [
     both("body over the limit with retries", "main", post("/smallretry/s503", "x" * 100)),
     both("body not read", "main", post("/plain/early", "x" * 10)),
     both("body that never ends", "main", "POST /plain/early HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab"),
-    both("upgrade", "main", get("/ws/echo", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: a",
-                               "Sec-WebSocket-Version: 13")),
 ]

@@ -240,7 +240,7 @@ pub(super) fn address(entry: &str) -> Option<IpAddr> {
     bare.parse().ok()
 }
 
-pub(super) fn append_xff(headers: &mut Headers, ip: IpAddr) {
+pub(crate) fn append_xff(headers: &mut Headers, ip: IpAddr) {
     let text = match headers.get(&names::X_FORWARDED_FOR) {
         Some(before) if !before.is_empty() => {
             let mut joined = before.as_bytes().to_vec();

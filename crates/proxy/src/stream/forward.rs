@@ -72,7 +72,7 @@ impl Stream {
         if let Some((name, value)) = strict::improper(&self.hcm.settings.router, self.record.request()) {
             return Err(Failure::InvalidEnvoyHeader(name, value));
         }
-        self.admit(&cluster)?;
+        admit(&cluster)?;
         self.apply_timeouts(&plan);
         self.record.weighted = plan.weighted;
         let weighted = weighted_of(forward, plan.weighted);
@@ -84,6 +84,7 @@ impl Stream {
         }
         let keeps = retry.as_ref().is_some_and(RetryState::is_enabled) || forward.internal_redirect.is_some();
         let limit = route.request_buffer_limit.unwrap_or(u64::MAX).min(self.hcm.buffer_limit as u64);
+        self.mirror(forward, &cluster, limit);
         let tries = Tries::new(retry, self.take_upload(keeps.then_some(limit)));
         let duration = plan.timeouts.per_try_duration.or(cluster.settings().common.max_stream_duration);
         let duration = duration.filter(|limit| !limit.is_zero());
@@ -124,12 +125,6 @@ impl Stream {
         self.record.info.upstream.cluster = Some(Arc::clone(name));
         self.record.cluster = Some(Rc::clone(&cluster));
         Ok(cluster)
-    }
-
-    /// `drop_overloads`
-    fn admit(&self, cluster: &Cluster) -> Result<(), Failure> {
-        let percent = cluster.settings().drop_overload_percent;
-        if percent > 0.0 && fastrand::f64() * 100.0 < percent { Err(Failure::DropOverload) } else { Ok(()) }
     }
 
     fn apply_timeouts(&mut self, plan: &plan::Plan) {
@@ -175,4 +170,10 @@ impl Stream {
             self.deadlines.set_response(Some(now + timeout));
         }
     }
+}
+
+/// `drop_overloads`
+pub(super) fn admit(cluster: &Cluster) -> Result<(), Failure> {
+    let percent = cluster.settings().drop_overload_percent;
+    if percent > 0.0 && fastrand::f64() * 100.0 < percent { Err(Failure::DropOverload) } else { Ok(()) }
 }

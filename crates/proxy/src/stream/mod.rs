@@ -24,6 +24,7 @@ mod local;
 mod pump;
 pub(crate) mod record;
 mod respond;
+mod shadow;
 mod tries;
 mod tunnel;
 mod upload;
@@ -64,6 +65,8 @@ pub(crate) struct Stream {
     tunnel: Option<tunnel::Tunnel>,
     /// Internal redirects so far.
     journey: Option<Box<follow::Journey>>,
+    /// Mirrors of the request.
+    shadows: shadow::Shadows,
 }
 
 /// How a stream came to its end without a failure.
@@ -175,6 +178,7 @@ impl Stream {
             chosen_by_drain: false,
             journey: None,
             tunnel: None,
+            shadows: shadow::Shadows::default(),
         };
         if body.is_empty() {
             stream.request_completed(start);

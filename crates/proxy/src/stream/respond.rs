@@ -111,6 +111,7 @@ impl Stream {
         poll_fn(|cx| {
             while !self.deadlines.request_complete && self.record.info.bytes_received < limit {
                 let Poll::Ready(Ok(frame)) = down.poll_frame(cx) else { break };
+                self.shadows.feed(&frame);
                 let ended = match frame {
                     Frame::Data { data, end } => {
                         self.record.info.bytes_received += data.len() as u64;

@@ -12,6 +12,7 @@
 //! | connection ready | [`Charged::connected`] |
 //! | response head, also 1xx | [`Charged::measure`], then [`Charged::response`] if it counts |
 //! | response that is retried | [`Charged::retried_response`] |
+//! | failure of a try | [`Charged::try_failed`] |
 //! | end of a try | [`Charged::try_ended`] |
 //! | complete response | [`Charged::complete`] |
 //! | local reply of the router | [`Charged::response`] |
@@ -36,7 +37,10 @@ use tokio::time::Instant;
 
 pub(crate) use table::RouteStats;
 
-use crate::access_log::sizes::{request_size, response_size};
+use crate::{
+    access_log::sizes::{request_size, response_size},
+    reply::Failure,
+};
 
 /// Counts a response that went downstream.
 pub(crate) fn downstream(manager: &Shard, listener: &Shard, status: StatusCode) {
@@ -211,6 +215,29 @@ impl Charged {
     pub(crate) fn budget(&self, took: Duration, route_timeout: Option<Duration>) {
         if let Some(shard) = &self.cluster.tracked().budgets {
             shard.record(budgets::UPSTREAM_RQ_TIMEOUT_BUDGET_PERCENT_USED, percent(took, route_timeout));
+        }
+    }
+
+    /// A try failed on this host.
+    pub(crate) fn try_failed(&self, host: &Host, failure: &Failure) {
+        let stats = self.cluster.stats();
+        match failure {
+            Failure::RouteTimeout => {
+                stats.inc(c::UPSTREAM_RQ_TIMEOUT);
+                self.count(v::UPSTREAM_RQ_TIMEOUT);
+                host.count_timeout();
+            }
+            Failure::UpstreamMaxDuration { .. } => stats.inc(c::UPSTREAM_RQ_MAX_DURATION_REACHED),
+            Failure::PerTryTimeout { idle } => {
+                stats.inc(if *idle { c::UPSTREAM_RQ_PER_TRY_IDLE_TIMEOUT } else { c::UPSTREAM_RQ_PER_TRY_TIMEOUT });
+                host.count_timeout();
+                host.count_error();
+            }
+            Failure::UpstreamReset
+            | Failure::UpstreamRefused
+            | Failure::UpstreamTermination
+            | Failure::UpstreamProtocol => host.count_error(),
+            _ => {}
         }
     }
 

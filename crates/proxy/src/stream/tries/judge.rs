@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderValue, StatusCode};
 use nuncio_api::{ResponseFlag, ResponseHead, names};
 use nuncio_http::{Exchange, exchange::ResetReason};
-use nuncio_stats::templates::{cluster_stats as c, vcluster_stats as v};
 use nuncio_upstream::Host;
 use tokio::time::Instant;
 
@@ -194,27 +193,9 @@ impl Stream {
 
     /// Ends a try that failed, and counts what its host did.
     pub(in crate::stream) fn abandon(&self, one: Try, failure: &Failure, job: &Job<'_>) {
-        let stats = job.cluster.stats();
         self.note_end(&one, Some(failure), job);
-        match failure {
-            Failure::RouteTimeout => {
-                stats.inc(c::UPSTREAM_RQ_TIMEOUT);
-                if let Some(charged) = &self.record.charged {
-                    charged.count(v::UPSTREAM_RQ_TIMEOUT);
-                }
-                one.host.count_timeout();
-            }
-            Failure::UpstreamMaxDuration { .. } => stats.inc(c::UPSTREAM_RQ_MAX_DURATION_REACHED),
-            Failure::PerTryTimeout { idle } => {
-                stats.inc(if *idle { c::UPSTREAM_RQ_PER_TRY_IDLE_TIMEOUT } else { c::UPSTREAM_RQ_PER_TRY_TIMEOUT });
-                one.host.count_timeout();
-                one.host.count_error();
-            }
-            Failure::UpstreamReset
-            | Failure::UpstreamRefused
-            | Failure::UpstreamTermination
-            | Failure::UpstreamProtocol => one.host.count_error(),
-            _ => {}
+        if let Some(charged) = &self.record.charged {
+            charged.try_failed(&one.host, failure);
         }
         if let Some(mut stream) = one.into_stream() {
             stream.reset(ResetReason::Cancel);

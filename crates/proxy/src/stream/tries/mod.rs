@@ -9,6 +9,8 @@ mod judge;
 mod poll;
 mod start;
 
+pub(super) use start::acquire_failure;
+
 use std::{future::poll_fn, rc::Rc, time::Duration};
 
 use nuncio_api::ResponseHead;

@@ -128,8 +128,14 @@ impl Stream {
         }
         let Link::Open(stream) = &mut one.link else { return Poll::Pending };
         let (was_ended, had_overflowed) = (tries.upload.ended, tries.upload.overflowed);
-        let (upload, given) = (&mut tries.upload, &mut one.given);
-        let polled = one.pump.poll(cx, |cx| upload.poll_frame(cx, given, down), stream);
+        let (upload, given, shadows) = (&mut tries.upload, &mut one.given, &mut self.shadows);
+        let next = |cx: &mut Context<'_>| {
+            if shadows.want_turn(cx) {
+                return Poll::Pending;
+            }
+            upload.poll_frame(cx, given, down).map(|frame| shadows.follow(*given, frame))
+        };
+        let polled = one.pump.poll(cx, next, stream);
         if one.pump.take_moved() {
             let now = Instant::now();
             self.deadlines.touch(now);

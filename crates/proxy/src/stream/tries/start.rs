@@ -35,6 +35,7 @@ impl Stream {
             retry.note_host(&host);
         }
         self.use_host(&host, job);
+        self.shadows.start(tries.upload.is_bodiless());
         phase!("connection");
         let options = AcquireOptions { protocol: self.protocol_towards(job), high_priority: job.forward.high_priority };
         tries.active.push(Try {
@@ -135,7 +136,7 @@ impl Stream {
     }
 }
 
-pub(super) fn acquire_failure(error: &AcquireError) -> Failure {
+pub(in crate::stream) fn acquire_failure(error: &AcquireError) -> Failure {
     match error {
         AcquireError::Overflow(_) => Failure::Overflow,
         AcquireError::NoPool => Failure::NoHealthyUpstream,
