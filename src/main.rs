@@ -7,6 +7,7 @@ mod admin;
 mod cli;
 mod demo;
 mod exit;
+mod explain;
 mod logging;
 mod server;
 mod validate;
@@ -40,6 +41,7 @@ fn run() -> Exit {
     match cli.command {
         Some(Command::Demo(demo)) => return demo::run(&demo),
         Some(Command::Validate(validate)) => return validate::run(&validate),
+        Some(Command::Explain(question)) => return explain::run(&question),
         None => {}
     }
     if cli.flags.version {

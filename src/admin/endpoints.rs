@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use super::{
-    certs, clusters, config_dump, control, listeners, logging, lookups, page, profiling,
+    certs, clusters, config_dump, control, explain, listeners, logging, lookups, page, profiling,
     reply::{AdminRequest, Reply},
     runtime, server_info, stats, table,
 };
@@ -34,7 +34,7 @@ const FILTER: (&str, &str) = ("filter", "Regular expression (Google re2) for fil
 const INVERT: (&str, &str) = ("invert_filter", "Invert the filter regex");
 
 /// All endpoints, by path.
-pub(super) static ENDPOINTS: [Endpoint; 33] = [
+pub(super) static ENDPOINTS: [Endpoint; 34] = [
     get("/", "Admin home page", page::home),
     Endpoint {
         params: &[("enable", "enable/disable the allocation profiler; One of (y, n)")],
@@ -84,6 +84,17 @@ pub(super) static ENDPOINTS: [Endpoint; 33] = [
             ),
         ],
         ..post("/drain_listeners", "drain listeners", control::drain_listeners)
+    },
+    Endpoint {
+        params: &[
+            ("url", "URL of the request"),
+            ("method", "its method, GET if not given"),
+            ("header", "one of its headers as name: value; may be repeated"),
+            ("listener", "listener by name"),
+            ("client", "address that the connection comes from"),
+            ("format", "Format to use; One of (text, json)"),
+        ],
+        ..get("/explain", "say what would become of a request, and why", explain::answer)
     },
     post("/healthcheck/fail", "cause the server to fail health checks", control::healthcheck_fail),
     post("/healthcheck/ok", "cause the server to pass health checks", control::healthcheck_ok),

@@ -15,6 +15,7 @@ mod clusters;
 mod config_dump;
 mod control;
 mod endpoints;
+mod explain;
 mod listener;
 mod listeners;
 mod logging;

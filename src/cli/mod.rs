@@ -52,6 +52,45 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Check configuration files and say everything that is wrong with them
     Validate(Validate),
+    /// Say what would become of a request, and why: listener, virtual host, every route considered,
+    /// rewriting, time-outs, retries, hosts, each with the line it comes from
+    Explain(Explain),
+}
+
+/// `nuncio explain`
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Explain {
+    /// Path to configuration file
+    #[arg(short = 'c', long, value_name = "FILE")]
+    pub(crate) config_path: PathBuf,
+    /// Method of the request
+    pub(crate) method: String,
+    /// URL of the request; a port in it picks the listener, a path alone is enough
+    pub(crate) url: String,
+    /// A header of the request, `name: value`; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "HEADER")]
+    pub(crate) headers: Vec<String>,
+    /// Listener by name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) listener: Option<String>,
+    /// Address that the connection comes from [default: 127.0.0.1]
+    #[arg(long, value_name = "IP")]
+    pub(crate) client: Option<std::net::IpAddr>,
+    /// The number that draws fractions and weights
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) random: u64,
+    /// How the answer is written
+    #[arg(long, value_enum, default_value_t = ExplainFormat::Human)]
+    pub(crate) format: ExplainFormat,
+}
+
+/// Formats of `nuncio explain`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExplainFormat {
+    /// For people
+    Human,
+    /// One object
+    Json,
 }
 
 /// `nuncio demo`

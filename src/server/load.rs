@@ -7,7 +7,7 @@
 use std::{fs, io::IsTerminal as _, path::Path};
 
 use nuncio_config::{
-    Diagnostic, Format, LoadOptions, OutputFormat, Source,
+    Diagnostic, Format, LoadOptions, OutputFormat, Source, SpanIndex,
     model::{self, Bootstrap},
     render,
 };
@@ -65,14 +65,25 @@ impl Checked {
 
 /// Loads and checks the texts as one bootstrap.
 pub(crate) fn check(sources: Vec<Source>, load: LoadOptions, translate: &model::Options) -> Checked {
+    with_places(sources, load, translate).checked
+}
+
+/// What came of a configuration, and where everything in it is written.
+pub(crate) struct Placed {
+    pub(crate) checked: Checked,
+    pub(crate) spans: SpanIndex,
+}
+
+/// The same, keeping the places.
+pub(crate) fn with_places(sources: Vec<Source>, load: LoadOptions, translate: &model::Options) -> Placed {
     let loaded = nuncio_config::load(BOOTSTRAP, sources, load);
-    let mut diagnostics = loaded.diagnostics;
+    let (sources, spans, mut diagnostics) = (loaded.sources, loaded.spans, loaded.diagnostics);
     if diagnostics.iter().any(Diagnostic::is_error) {
-        return Checked { bootstrap: None, diagnostics, sources: loaded.sources };
+        return Placed { checked: Checked { bootstrap: None, diagnostics, sources }, spans };
     }
     let (bootstrap, found) = model::translate_bootstrap(&loaded.wire, translate);
-    diagnostics.extend(found.into_iter().map(|diagnostic| diagnostic.located(&loaded.spans)));
-    Checked { bootstrap, diagnostics, sources: loaded.sources }
+    diagnostics.extend(found.into_iter().map(|diagnostic| diagnostic.located(&spans)));
+    Placed { checked: Checked { bootstrap, diagnostics, sources }, spans }
 }
 
 /// The same with what the command line says.

@@ -47,6 +47,13 @@ impl SpanIndex {
         places.last().map(|place| place.location())
     }
 
+    /// Where `path` itself is written; `None` when it is not.
+    #[must_use]
+    pub fn find(&self, path: &str) -> Option<Location> {
+        let places = steps(path).fold(self.roots(), |places, step| follow(&places, &step));
+        places.last().map(|place| place.location())
+    }
+
     /// How many elements the list at `path` has so far: those of a further source come behind.
     pub(crate) fn count(&self, path: &str) -> usize {
         let places = steps(path).fold(self.roots(), |places, step| follow(&places, &step));

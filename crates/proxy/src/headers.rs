@@ -198,7 +198,7 @@ const CONSUMED: [HeaderName; 6] = [
 
 /// What the router removes and sets before the levels: its own control headers go, the expected
 /// timeout comes, less what is used of it.
-pub(crate) fn prepare_upstream_request(info: &mut StreamInfo, plan: &Plan, used: Duration, router: &Router) {
+fn prepare_upstream_request(info: &mut StreamInfo, plan: &Plan, used: Duration, router: &Router) {
     let Some(request) = &mut info.request else { return };
     let headers = &mut request.headers;
     match plan.duration.grpc_timeout {
@@ -227,8 +227,21 @@ pub(crate) struct Taken<'a> {
     pub(crate) weighted: Option<&'a WeightedCluster>,
 }
 
+/// What the request becomes on its way up: the router's own headers, `used` of the time-out gone,
+/// then what the route changes.
+pub(crate) fn towards_upstream(info: &mut StreamInfo, taken: Taken<'_>, plan: &Plan, used: Duration, router: &Router) {
+    prepare_upstream_request(info, plan, used, router);
+    if let (true, Some(request)) = (taken.host.include_request_attempt_count, &mut info.request) {
+        request.headers.set(names::X_ENVOY_ATTEMPT_COUNT, HeaderValue::from_static("1"));
+    }
+    // Added headers may tell the number of the try that is about to begin.
+    let before = std::mem::replace(&mut info.upstream.attempts, 1);
+    finalize_request(info, taken, router.suppress_envoy_headers);
+    info.upstream.attempts = before;
+}
+
 /// Header changes of every level, then host and path (the host not when it waits for the host pick).
-pub(crate) fn finalize_request(info: &mut StreamInfo, taken: Taken<'_>, suppress: bool) {
+fn finalize_request(info: &mut StreamInfo, taken: Taken<'_>, suppress: bool) {
     if let Some(weighted) = taken.weighted {
         apply(&weighted.request_headers, info, Target::Request);
         if let (Some(host), Some(request)) =

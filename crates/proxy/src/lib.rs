@@ -8,6 +8,7 @@
 pub mod access_log;
 pub mod context;
 mod date;
+pub mod explain;
 pub mod fuzz;
 mod hcm;
 mod headers;

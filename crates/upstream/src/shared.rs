@@ -35,7 +35,8 @@ pub enum RoutingPriority {
 }
 
 impl RoutingPriority {
-    pub(crate) const BOTH: [Self; 2] = [Self::Default, Self::High];
+    /// Both, the default first.
+    pub const BOTH: [Self; 2] = [Self::Default, Self::High];
 
     pub(crate) fn index(self) -> usize {
         match self {

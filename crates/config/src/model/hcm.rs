@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use http::{HeaderName, StatusCode};
 
-use super::{AccessLog, RouteTable, local_reply::LocalReplyConfig, StringMatcher, header::HeaderChange};
+use super::{AccessLog, RouteTable, StringMatcher, header::HeaderChange, local_reply::LocalReplyConfig};
 
 /// Settings of an HTTP connection manager.
 #[derive(Clone, Debug)]

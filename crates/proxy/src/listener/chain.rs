@@ -12,7 +12,7 @@ use nuncio_net::SocketAddress;
 use crate::hcm::cidr;
 
 /// Index of the chain for a connection; the default chain's is the number of chains.
-pub(super) fn choose(settings: &Settings, local: &SocketAddress, remote: &SocketAddress) -> Option<usize> {
+pub(crate) fn choose(settings: &Settings, local: &SocketAddress, remote: &SocketAddress) -> Option<usize> {
     let chains = &settings.filter_chains;
     let best = chains
         .iter()

@@ -4,7 +4,7 @@
 //! connection that none matches is closed and counted. Limits: `global_downstream_max_connections`
 //! over all workers, the listener's own `connection_limit`, and accepts per wake-up.
 
-mod chain;
+pub(crate) mod chain;
 
 use std::{cell::Cell, rc::Rc, sync::Arc};
 

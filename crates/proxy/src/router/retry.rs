@@ -107,6 +107,21 @@ impl RetryState {
         !self.on.is_empty()
     }
 
+    /// What is retried.
+    pub(crate) fn on(&self) -> RetryOn {
+        self.on
+    }
+
+    /// Retries left.
+    pub(crate) fn remaining(&self) -> u64 {
+        self.remaining
+    }
+
+    /// Upper ends of the next wait and of the longest.
+    pub(crate) fn intervals(&self) -> (Duration, Duration) {
+        (self.interval, self.max_interval)
+    }
+
     /// Whether a response with this head would be retried.
     pub(crate) fn would_retry_response(&self, head: &ResponseHead) -> bool {
         if head.headers.contains(&names::X_ENVOY_RATELIMITED) {

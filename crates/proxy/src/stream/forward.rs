@@ -2,7 +2,6 @@
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
-use nuncio_api::names;
 use nuncio_config::model::route::{Forward, Route, VirtualHost, WeightedCluster};
 use nuncio_http::ServerExchange;
 use nuncio_stats::templates::router_stats;
@@ -151,15 +150,8 @@ impl Stream {
         let router = &self.hcm.settings.router;
         let info = &mut self.record.info;
         let used = Timeouts::used_before(&self.hcm.context.runtime, info.start);
-        headers::prepare_upstream_request(info, plan, used, router);
-        if let (true, Some(request)) = (host.include_request_attempt_count, &mut info.request) {
-            request.headers.set(names::X_ENVOY_ATTEMPT_COUNT, http::HeaderValue::from_static("1"));
-        }
         let taken = headers::Taken { table: &table, host, route, forward, weighted };
-        // Added headers may tell the number of the try that is about to begin.
-        let before = std::mem::replace(&mut info.upstream.attempts, 1);
-        headers::finalize_request(info, taken, router.suppress_envoy_headers);
-        info.upstream.attempts = before;
+        headers::towards_upstream(info, taken, plan, used, router);
     }
 
     /// The request has been received completely.

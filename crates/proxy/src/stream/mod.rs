@@ -329,7 +329,7 @@ enum Decision {
     Take(Arc<VirtualHost>, Arc<Route>),
 }
 
-pub(super) fn weighted_of(forward: &Forward, index: Option<usize>) -> Option<&WeightedCluster> {
+pub(crate) fn weighted_of(forward: &Forward, index: Option<usize>) -> Option<&WeightedCluster> {
     use nuncio_config::model::route::ClusterSpecifier;
     match &forward.cluster {
         ClusterSpecifier::Weighted(clusters, _) => clusters.get(index?),

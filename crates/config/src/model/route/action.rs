@@ -10,10 +10,7 @@ use super::{
     policy::{HashPolicy, HedgePolicy, InternalRedirectPolicy, MirrorPolicy, RetryPolicy, Upgrade},
 };
 use crate::model::{
-    format::Format,
-    header::HeaderMutation,
-    local_reply::BodyFormat,
-    matcher::MatchedHeader,
+    format::Format, header::HeaderMutation, local_reply::BodyFormat, matcher::MatchedHeader,
     uri_template::UriTemplateRewrite,
 };
 

@@ -74,8 +74,7 @@ pub(super) fn manager(
         drain_timeout: timeouts.drain,
         delayed_close_timeout: timeouts.delayed_close,
         access_log: cx.access_logs(path, "access_log", message.access_log),
-        local_reply: cx
-            .local_reply(&path.field("local_reply_config"), message.local_reply_config.unwrap_or_default()),
+        local_reply: cx.local_reply(&path.field("local_reply_config"), message.local_reply_config.unwrap_or_default()),
         server_name: match message.server_name.is_empty() {
             true => "envoy".to_owned(),
             false => message.server_name,

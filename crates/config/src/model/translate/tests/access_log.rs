@@ -70,7 +70,10 @@ fn what_is_not_built_is_refused_with_its_place() {
         "access_log: [{name: nm, filter: {extension_filter: {name: x}}, typed_config: {\"@type\": \
          type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog}}],",
     );
-    assert_eq!(only_error(&filtered), ("not-supported-yet", format!("{MANAGER}.access_log[0].filter.extension_filter")));
+    assert_eq!(
+        only_error(&filtered),
+        ("not-supported-yet", format!("{MANAGER}.access_log[0].filter.extension_filter"))
+    );
     let grpc = "common_config: {log_name: nm, grpc_service: {envoy_grpc: {cluster_name: c}}}";
     let error = diagnostic(&with_log("grpc.v3.HttpGrpcAccessLogConfig", grpc));
     assert_eq!((error.code, error.path), ("not-supported-yet", format!("{MANAGER}.access_log[0]")));
