@@ -208,7 +208,7 @@ impl LocalHosts {
             let weights = (0..localities.len()).map(&weight);
             let mut turns = Schedule::of_weighted(weights);
             for _ in 0..context.rng.borrow_mut().usize(0..localities.len().max(1)) {
-                turns.pick(&weight);
+                turns.pick(weight);
             }
             turns
         });
