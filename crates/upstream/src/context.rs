@@ -253,7 +253,13 @@ impl Context {
                 time: k.time,
                 interval: k.interval,
             }),
-            raw: self.settings.socket_options.iter().filter_map(prebind_option).collect(),
+            raw: self
+                .settings
+                .socket_options
+                .iter()
+                .filter_map(prebind_option)
+                .chain(freebind(&self.settings))
+                .collect(),
         })
     }
 
@@ -381,4 +387,11 @@ fn prebind_option(option: &SocketOption) -> Option<RawOption> {
         SocketOptionValue::Bytes(bytes) => RawValue::Bytes(bytes.clone()),
     };
     Some(RawOption { level: option.level, name: option.name, value })
+}
+
+/// `IP_FREEBIND` or `IPV6_FREEBIND`, as the source address needs.
+fn freebind(settings: &Settings) -> Option<RawOption> {
+    let source = settings.bind_address.filter(|_| settings.freebind)?;
+    let (level, name) = if source.is_ipv4() { (0, 15) } else { (41, 78) };
+    Some(RawOption { level, name, value: RawValue::Int(1) })
 }

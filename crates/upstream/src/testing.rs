@@ -100,11 +100,13 @@ pub(crate) fn settings(endpoints: Vec<Endpoint>) -> Settings {
             resolver: DnsServers::default(),
         },
         bind_address: None,
+        freebind: false,
         socket_options: Vec::new(),
         tcp_keepalive: None,
         happy_eyeballs: HappyEyeballs::default(),
         drop_overload_percent: 0.0,
         overprovisioning_factor: 140,
+        weighted_priority_health: false,
         wire: Arc::from([]),
         added_via_api: false,
     }

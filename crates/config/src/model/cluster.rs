@@ -52,6 +52,8 @@ pub struct Cluster {
     pub dns: Dns,
     /// `upstream_bind_config.source_address`
     pub bind_address: Option<std::net::SocketAddr>,
+    /// `upstream_bind_config.freebind`: the source address need not be there yet.
+    pub freebind: bool,
     /// `upstream_bind_config.socket_options`
     pub socket_options: Vec<SocketOption>,
     /// `upstream_connection_options.tcp_keepalive`
@@ -62,6 +64,9 @@ pub struct Cluster {
     pub drop_overload_percent: f64,
     /// `load_assignment.policy.overprovisioning_factor` (140)
     pub overprovisioning_factor: u32,
+    /// `load_assignment.policy.weighted_priority_health`: what priorities can take follows the
+    /// weights of their hosts, not the number.
+    pub weighted_priority_health: bool,
     /// The cluster's own wire bytes, for config_dump.
     pub wire: Arc<[u8]>,
     /// True when it came by xDS.

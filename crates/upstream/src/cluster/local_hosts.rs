@@ -205,7 +205,7 @@ impl LocalHosts {
         let weight = |locality| localities.effective_weight(locality, index, source, &context.settings, factor);
         let turns = priority.turns.get_mut(source.index())?;
         let turns = turns.get_or_insert_with(|| {
-            let weights = (0..localities.len()).map(&weight);
+            let weights = (0..localities.len()).map(weight);
             let mut turns = Schedule::of_weighted(weights);
             for _ in 0..context.rng.borrow_mut().usize(0..localities.len().max(1)) {
                 turns.pick(weight);

@@ -106,7 +106,11 @@ impl HostSet {
             }
         }
         let counts: Vec<_> = priorities.iter().map(|hosts| count(hosts)).collect();
-        let availability = Availability::new(&counts, settings.overprovisioning_factor);
+        let weights: Vec<_> = match settings.weighted_priority_health {
+            true => priorities.iter().map(|hosts| sum_of(hosts, |host| host.weight)).collect(),
+            false => counts.clone(),
+        };
+        let availability = Availability::new(&weights, settings.overprovisioning_factor);
         let plan = PriorityPlan::new(&availability, &counts, settings.healthy_panic_threshold);
         let tables = hash_tables(settings, &shared, &priorities, &plan);
         Arc::new(Self { shared, priorities, availability, plan, tables })
@@ -209,10 +213,16 @@ fn weights(
 }
 
 fn count(hosts: &[Arc<HostEntry>]) -> HostCounts {
-    let of = |health| u32::try_from(hosts.iter().filter(|h| h.health == health).count()).unwrap_or(u32::MAX);
-    HostCounts {
-        total: u32::try_from(hosts.len()).unwrap_or(u32::MAX),
-        healthy: of(EndpointHealth::Healthy),
-        degraded: of(EndpointHealth::Degraded),
-    }
+    sum_of(hosts, |_| 1)
+}
+
+fn sum_of(hosts: &[Arc<HostEntry>], part: impl Fn(&HostEntry) -> u32) -> HostCounts {
+    hosts.iter().fold(HostCounts::default(), |sum, host| {
+        let of = |health| if host.health == health { part(host) } else { 0 };
+        HostCounts {
+            total: sum.total.saturating_add(part(host)),
+            healthy: sum.healthy.saturating_add(of(EndpointHealth::Healthy)),
+            degraded: sum.degraded.saturating_add(of(EndpointHealth::Degraded)),
+        }
+    })
 }

@@ -15,7 +15,7 @@ use super::{
     lb::Balancing,
     listener,
     socket::{self, Names},
-    value::{number, percent, size},
+    value::{flag, number, percent, size},
 };
 use crate::model::{
     Address, Cluster,
@@ -72,11 +72,13 @@ pub(super) fn cluster(cx: &mut Context<'_>, path: &Path<'_>, mut message: pb::Cl
         http2,
         dns,
         bind_address,
+        freebind: flag(bind.freebind, false),
         socket_options: socket::options(bind.socket_options),
         happy_eyeballs: happy_eyeballs(connection.happy_eyeballs_config.unwrap_or_default()),
         tcp_keepalive: connection.tcp_keepalive.map(socket::keepalive),
         drop_overload_percent: hosts.drop_overload_percent,
         overprovisioning_factor: hosts.overprovisioning_factor,
+        weighted_priority_health: hosts.weighted_priority_health,
         wire: wire.into(),
         added_via_api: false,
     }

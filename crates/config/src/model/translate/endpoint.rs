@@ -25,6 +25,7 @@ pub(super) struct Assignment {
     pub(super) localities: Vec<LocalityEndpoints>,
     pub(super) drop_overload_percent: f64,
     pub(super) overprovisioning_factor: u32,
+    pub(super) weighted_priority_health: bool,
 }
 
 /// Translates `load_assignment`.
@@ -51,6 +52,7 @@ pub(super) fn assignment(
         localities,
         drop_overload_percent: drop_overload(&policy),
         overprovisioning_factor: number(policy.overprovisioning_factor, 140),
+        weighted_priority_health: policy.weighted_priority_health,
     }
 }
 

@@ -263,3 +263,31 @@ fn all_connections_end_with_a_change_of_hosts_where_that_is_wanted() {
         assert_eq!(world.gauge(stats::UPSTREAM_CX_ACTIVE), 0);
     });
 }
+
+#[test]
+fn priorities_may_be_as_healthy_as_the_weights_of_their_hosts() {
+    local(async {
+        let mut settings = settings(Vec::new());
+        settings.weighted_priority_health = true;
+        settings.endpoints = vec![group(0, &[Healthy, Unhealthy]), group(1, &[Healthy])];
+        settings.endpoints[0].endpoints[0].weight = 1;
+        settings.endpoints[0].endpoints[1].weight = 6;
+        let world = World::new(settings);
+        let plan: Vec<_> = world.source.hosts().plan().0.iter().map(|load| load.healthy).collect();
+        assert_eq!(plan, [20, 80], "a seventh times 1.4, where half of the hosts would be 70");
+    });
+}
+
+#[test]
+fn a_source_address_may_be_bound_before_it_is_there() {
+    local(async {
+        let (listener, address) = listen().await;
+        spawn_local(echo(listener));
+        let world = World::with_host(address, |settings| {
+            settings.bind_address = Some("127.0.0.3:0".parse().unwrap());
+            settings.freebind = true;
+        });
+        let stream = world.acquire(Http1).await.unwrap();
+        assert!(stream.local_address().unwrap().to_string().starts_with("127.0.0.3:"));
+    });
+}

@@ -48,7 +48,7 @@ fn a_cluster_without_settings_has_envoys_defaults() {
 #[test]
 fn endpoints_keep_what_they_say() {
     let cluster = cluster(
-        "alt_stat_name: s, load_assignment: {cluster_name: c, policy: {overprovisioning_factor: 200, drop_overloads: \
+        "alt_stat_name: s, load_assignment: {cluster_name: c, policy: {overprovisioning_factor: 200, weighted_priority_health: true, drop_overloads: \
          [{category: a, drop_percentage: {numerator: 50}}, {category: b, drop_percentage: {numerator: 50}}]}, endpoints: \
          [{locality: {region: r, zone: z}, priority: 2, lb_endpoints: [{endpoint: {hostname: h, address: \
          {socket_address: {address: '::1', port_value: 9}}}, load_balancing_weight: 3, health_status: DRAINING, \
@@ -57,6 +57,7 @@ fn endpoints_keep_what_they_say() {
     );
     assert_eq!(cluster.stat_name, "s");
     assert_eq!((cluster.drop_overload_percent, cluster.overprovisioning_factor), (75.0, 200));
+    assert!(cluster.weighted_priority_health);
     let locality = &cluster.endpoints[0];
     assert_eq!((locality.priority, locality.locality.zone.as_str()), (2, "z"));
     let [first, second] = locality.endpoints.as_slice() else { panic!("two") };
@@ -352,7 +353,6 @@ fn what_is_not_built_is_refused_with_its_place() {
         ("lb_subset_config: {}", "lb_subset_config"),
         ("preconnect_policy: {}", "preconnect_policy"),
         ("track_cluster_stats: {per_endpoint_stats: true}", "track_cluster_stats.per_endpoint_stats"),
-        ("upstream_bind_config: {freebind: true}", "upstream_bind_config.freebind"),
         (
             "cluster_type: {name: envoy.clusters.aggregate, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.clusters.aggregate.v3.ClusterConfig, clusters: [c]}}",
             "cluster_type",

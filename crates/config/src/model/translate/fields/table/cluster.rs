@@ -80,7 +80,7 @@ pub(super) const TABLE: &[Support] = &[
     Support::of("envoy.config.cluster.v3.UpstreamConnectionOptions", &["tcp_keepalive", "happy_eyeballs_config"])
         .ignoring(&[("set_local_interface_name_on_upstream_connections", "only filters that are not built read it")]),
     Support::of("envoy.config.cluster.v3.UpstreamConnectionOptions.HappyEyeballsConfig", &["*"]),
-    Support::of("envoy.config.core.v3.BindConfig", &["source_address", "socket_options"]),
+    Support::of("envoy.config.core.v3.BindConfig", &["source_address", "socket_options", "freebind"]),
     Support::of("envoy.config.cluster.v3.LoadBalancingPolicy", &["*"]),
     Support::of("envoy.config.cluster.v3.LoadBalancingPolicy.Policy", &["*"]),
     Support::of("envoy.config.cluster.v3.Cluster.CommonLbConfig.LocalityWeightedLbConfig", &["*"]),
@@ -134,7 +134,7 @@ pub(super) const TABLE: &[Support] = &[
     Support::of("envoy.config.endpoint.v3.ClusterLoadAssignment", &["cluster_name", "endpoints", "policy"]),
     Support::of(
         "envoy.config.endpoint.v3.ClusterLoadAssignment.Policy",
-        &["drop_overloads", "overprovisioning_factor"],
+        &["drop_overloads", "overprovisioning_factor", "weighted_priority_health"],
     )
     .ignoring(&[("endpoint_stale_after", "it concerns control planes only")]),
     Support::of("envoy.config.endpoint.v3.ClusterLoadAssignment.Policy.DropOverload", &["*"]),
