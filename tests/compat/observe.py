@@ -15,7 +15,7 @@ SELECTED = re.compile(
     r"|downstream_cx_(total|destroy|http[12]_total|protocol_error|idle_timeout|drain_close"
     r"|max_requests_reached|max_duration|upgrades_total)|rq_|no_route|no_cluster|rs_too_large)"
     r"|cluster\.[^.]+\.(upstream_rq_(?!active|pending_total|pending_active|time)"
-    r"|external\.|internal\.|retry_or_shadow|upstream_cx_(connect_fail|connect_timeout"
+    r"|external\.|internal\.|canary\.|retry\.|zone\.|shop\.|mall\.|retry_or_shadow|upstream_cx_(connect_fail|connect_timeout"
     r"|overflow|none_healthy|protocol_error))"
     r"|vhost\.|listener\.(?!admin\.)[^ ]*?\.(http\.|downstream_cx_total|no_filter_chain)"
     r"|http[12]\.(?!streams_active|pending)")
