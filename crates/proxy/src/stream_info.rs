@@ -93,6 +93,8 @@ pub struct StreamInfo {
 pub struct UpstreamInfo {
     /// Cluster chosen.
     pub cluster: Option<Arc<str>>,
+    /// Its `alt_stat_name`, when it has one.
+    pub cluster_alias: Option<Box<str>>,
     /// Host of the last attempt.
     pub host: Option<SocketAddress>,
     /// Host name of the last attempt.

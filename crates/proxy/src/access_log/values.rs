@@ -151,7 +151,8 @@ fn addresses(plain: Plain, info: &StreamInfo, out: &mut Vec<u8>) -> Written {
         Plain::UpstreamLocalPort => address::port(LocalAddress::UpstreamLocal, info, out),
         Plain::UpstreamHostName => host_name(true, info, out),
         Plain::UpstreamHostNameWithoutPort => host_name(false, info, out),
-        Plain::UpstreamCluster | Plain::UpstreamClusterRaw => text(upstream.cluster.as_deref(), out),
+        Plain::UpstreamCluster => text(upstream.cluster_alias.as_deref().or(upstream.cluster.as_deref()), out),
+        Plain::UpstreamClusterRaw => text(upstream.cluster.as_deref(), out),
         Plain::UpstreamProtocol => text(upstream.protocol.map(Protocol::as_str), out),
         Plain::UpstreamTransportFailureReason => match &upstream.transport_failure {
             Some(reason) => underscored(reason, out),

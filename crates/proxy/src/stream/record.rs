@@ -93,6 +93,10 @@ impl Record {
         let (shards, name) = self.hcm.route_stats.find(host, route, request);
         self.charged = Some(Charged::new(cluster, shards, request, how));
         self.info.virtual_cluster = name;
+        let settings = cluster.settings();
+        if settings.stat_name != *settings.name {
+            self.info.upstream.cluster_alias = Some(settings.stat_name.as_str().into());
+        }
     }
 
     /// A try is over.

@@ -193,6 +193,7 @@ impl Stream {
         }
         if self.responded {
             self.record.charge_failure(&failure, None);
+            self.count_reset_of_grpc(&failure);
             self.record.info.details = Some(failure.details_after_response_started());
             self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_TX_RESET);
             self.hcm.stats.inc(http_stats::DOWNSTREAM_RQ_RX_RESET);
@@ -225,6 +226,21 @@ impl Stream {
     fn keeps_after(&self, failure: &Failure) -> bool {
         self.hcm.settings.http1.stream_error_on_invalid_http_message
             && matches!(failure, Failure::MissingHost | Failure::PathNormalization)
+    }
+
+    /// A gRPC response that looked good until its upstream broke off.
+    fn count_reset_of_grpc(&self, failure: &Failure) {
+        let by_upstream = matches!(
+            failure,
+            Failure::UpstreamReset
+                | Failure::UpstreamRefused
+                | Failure::UpstreamTermination
+                | Failure::UpstreamProtocol
+        );
+        let looked_good = self.record.info.response.as_ref().is_some_and(|response| !response.status.is_server_error());
+        if self.is_grpc && by_upstream && looked_good {
+            self.hcm.router_stats.inc(router_stats::RQ_RESET_AFTER_DOWNSTREAM_RESPONSE_STARTED);
+        }
     }
 
     fn count_failure(&self, failure: &Failure) {
