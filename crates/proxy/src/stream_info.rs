@@ -3,7 +3,10 @@
 use std::{borrow::Cow, rc::Rc, sync::Arc, time::SystemTime};
 
 use nuncio_api::{Headers, Protocol, RequestHead, ResponseFlags, ResponseHead};
-use nuncio_config::model::route::{Route, VirtualHost};
+use nuncio_config::model::{
+    cluster::Metadata,
+    route::{Route, VirtualHost},
+};
 use nuncio_http::exchange::WireBytes;
 use nuncio_net::SocketAddress;
 use tokio::time::Instant;
@@ -17,6 +20,8 @@ pub struct ConnectionInfo {
     pub remote: SocketAddress,
     /// Our side.
     pub local: SocketAddress,
+    /// Name of the listener it came to (`%LISTENER_NAME%`).
+    pub listener: Arc<str>,
     /// The connection is TLS.
     pub tls: bool,
     /// When it was accepted.
@@ -99,6 +104,8 @@ pub struct UpstreamInfo {
     pub host: Option<SocketAddress>,
     /// Host name of the last attempt.
     pub host_name: Option<Arc<str>>,
+    /// `metadata` of the host of the last attempt.
+    pub metadata: Option<Arc<Metadata>>,
     /// Our address of the last attempt.
     pub local: Option<SocketAddress>,
     /// Version spoken upstream.

@@ -6,7 +6,8 @@ ECHOES = ["/pf/echo?q=1", "/pfempty/echo", "/pfabsent/x", "/pfpath/y?q", "/pfhos
           "/sep/echo", "/seproot/echo", "/double/echo", "/double/", "/doubleecho",
           "/hpath/ph.example/echo", "/hpath/ph.example/echo?q=/hpath/z/", "/hpathno/echo", "/hfmt/echo",
           "/hfmtonly/echo", "/hhdr/echo", "/hpseudo/echo", "/hxfh/echo", "/hauto/echo", "/hautono/echo", "/hwauto/echo",
-          "/hw/echo", "/hwlit/echo", "/hwadd/echo"]
+          "/hw/echo", "/hwlit/echo", "/hwadd/echo", "/tm/en/a/b/c?q=1", "/tm/en/", "/tm/en/x%20y", "/tv/film.m3u8?q",
+          "/tv/film.mpd"]
 REDIRECTS = ["/r-scheme?a", "/r-https/x?a=b", "/r-http/x", "/r-nohttps", "/r-bigport", "/r-port80", "/r-hostport",
              "/r-host?a=b", "/r-path?a=b", "/r-noslash?a", "/r-strippath?a=b", "/r-strip/x?a=b", "/r-frag?a=b",
              "/r-prefix/x?a=b", "/r-prefix/", "/r-prefix//x", "/r-prefstrip/x?a=b", "/r-any/x", "/r-regex/aeiou?a=e",

@@ -1,7 +1,8 @@
-//! `METADATA(ROUTE:…)` and `METADATA(VIRTUAL_HOST:…)`: what the configuration says beside a route.
+//! `METADATA(ROUTE:…)`, `METADATA(VIRTUAL_HOST:…)`, `UPSTREAM_METADATA`: what the configuration says
+//! beside a route, its virtual host and the upstream host.
 //!
 //! A text is printed as it is, everything else as JSON; null is absent. The other sources
-//! (dynamic, cluster, host, listener) are absent.
+//! (dynamic, cluster, listener) are absent.
 
 use nuncio_config::model::format::MetadataSource;
 use serde_json::Value;
@@ -17,16 +18,20 @@ pub(super) fn write(
     info: &StreamInfo,
     out: &mut Vec<u8>,
 ) -> Written {
-    let metadata = match source {
-        MetadataSource::Route => info.route.as_ref().and_then(|route| route.metadata.as_ref()),
-        MetadataSource::VirtualHost => info.virtual_host.as_ref().and_then(|host| host.metadata.as_ref()),
+    let fields = match source {
+        MetadataSource::Route => info.route.as_ref().and_then(|route| route.metadata.as_ref()?.get(namespace)),
+        MetadataSource::VirtualHost => {
+            info.virtual_host.as_ref().and_then(|host| host.metadata.as_ref()?.get(namespace))
+        }
+        MetadataSource::UpstreamHost => {
+            info.upstream.metadata.as_ref().and_then(|metadata| metadata.get(namespace)?.as_object())
+        }
         MetadataSource::Dynamic
         | MetadataSource::Cluster
-        | MetadataSource::UpstreamHost
         | MetadataSource::Listener
         | MetadataSource::ListenerFilterChain => None,
     };
-    let Some(fields) = metadata.and_then(|metadata| metadata.get(namespace)) else {
+    let Some(fields) = fields else {
         return Written::Absent;
     };
     let Some((first, rest)) = path.split_first() else {

@@ -73,6 +73,7 @@ pub(super) fn write(plain: Plain, info: &StreamInfo, out: &mut Vec<u8>) -> Writt
             out.extend_from_slice(info.local_reply_body.as_deref().unwrap_or_default());
             Written::Text
         }
+        Plain::ListenerName => text(Some(&*info.connection.listener).filter(|name| !name.is_empty()), out),
         Plain::ConnectionId => number(Some(info.connection.id), out),
         Plain::ConnectionTerminationDetails => text(info.connection_termination, out),
         Plain::DownstreamDetectedCloseType => text(Some("Normal"), out),

@@ -130,6 +130,7 @@ fn unread_stream(start: Instant) -> StreamInfo {
         id: 7,
         remote: SocketAddress::Pipe("/run/\u{e9}.sock".into()),
         local: address([127, 0, 0, 1], 10_000),
+        listener: "l".into(),
         tls: false,
         start,
     };

@@ -55,7 +55,14 @@ pub fn regex_rewrite(data: &[u8]) {
 
 fn connection() -> ConnectionInfo {
     let nowhere = || SocketAddress::Pipe("/".into());
-    ConnectionInfo { id: 0, remote: nowhere(), local: nowhere(), tls: false, start: Instant::now() }
+    ConnectionInfo {
+        id: 0,
+        remote: nowhere(),
+        local: nowhere(),
+        listener: "".into(),
+        tls: false,
+        start: Instant::now(),
+    }
 }
 
 fn request(path: &str) -> RequestHead {

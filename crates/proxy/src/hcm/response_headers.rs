@@ -43,9 +43,10 @@ pub(crate) fn mutate(
         }
         ServerHeader::AppendIfAbsent | ServerHeader::PassThrough => {}
     }
-    if settings.always_set_request_id_in_response
-        && let Some(id) = request.and_then(|r| r.headers.get(&names::X_REQUEST_ID))
-    {
+    let wants_id = |request: &RequestHead| {
+        settings.always_set_request_id_in_response || request.headers.contains(&names::X_ENVOY_FORCE_TRACE)
+    };
+    if let Some(id) = request.filter(|r| wants_id(r)).and_then(|r| r.headers.get(&names::X_REQUEST_ID)) {
         headers.set(names::X_REQUEST_ID, id.clone());
     }
     append_via(&settings.via, headers);

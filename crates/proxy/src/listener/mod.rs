@@ -68,6 +68,7 @@ struct Listener {
     open: Cell<u64>,
     /// The runtime key of the listener's own connection limit.
     limit_key: String,
+    name: Arc<str>,
 }
 
 /// Starts accepting on `socket`. Must run on the worker's own thread.
@@ -105,6 +106,7 @@ impl Listener {
             group,
             chains,
             open: Cell::new(0),
+            name: Arc::from(settings.name.as_str()),
             limit_key: format!("envoy.resource_limits.listener.{}.connection_limit", settings.name),
             settings,
         }
@@ -166,6 +168,7 @@ impl Listener {
             id: self.context.limits.next_id(),
             remote,
             local,
+            listener: Arc::clone(&self.name),
             tls: false,
             start: Instant::now(),
         });

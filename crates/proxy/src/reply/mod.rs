@@ -181,8 +181,8 @@ impl Failure {
             Self::UpstreamProtocol => upstream(502, F::UpstreamProtocolError, "protocol error", None),
             Self::InvalidEnvoyHeader(name, value) => LocalReply {
                 body: Bytes::from(format!("invalid header '{name}' with value '{value}'")),
-                details: Cow::Owned(format!("request_headers_invalid{{{name}}}")),
-                ..plain(400, "", Some(F::InvalidEnvoyRequestHeaders), "")
+                details: Cow::Owned(format!("request_headers_failed_strict_check{{{name}}}")),
+                ..closing(plain(400, "", Some(F::InvalidEnvoyRequestHeaders), ""))
             },
             Self::RouteTimeout => {
                 plain(504, "upstream request timeout", Some(F::UpstreamRequestTimeout), "response_timeout")

@@ -1,13 +1,17 @@
 use std::rc::Rc;
 
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use nuncio_api::{Protocol, RequestHead, Scheme, Text, names};
-use nuncio_config::model::route::{PathMatch, Redirect, RedirectPath, RouteMatch};
+use nuncio_config::model::{
+    hcm::Router,
+    matcher::MatchedHeader,
+    route::{CookieAttribute, HashPolicy, HashSource, PathMatch, Redirect, RedirectPath, RouteMatch},
+};
 use nuncio_net::SocketAddress;
 use regex::bytes::Regex;
 use tokio::time::Instant;
 
-use super::{redirect, rewrite};
+use super::{hash, redirect, rewrite, strict};
 use crate::{
     headers,
     stream_info::{ConnectionInfo, StreamInfo},
@@ -42,7 +46,14 @@ fn plain() -> Redirect {
 
 fn stream(request: RequestHead) -> StreamInfo {
     let nowhere = || SocketAddress::Pipe("/".into());
-    let connection = ConnectionInfo { id: 0, remote: nowhere(), local: nowhere(), tls: false, start: Instant::now() };
+    let connection = ConnectionInfo {
+        id: 0,
+        remote: nowhere(),
+        local: nowhere(),
+        listener: "".into(),
+        tls: false,
+        start: Instant::now(),
+    };
     StreamInfo::new(Rc::new(connection), Some(request))
 }
 
@@ -117,4 +128,87 @@ fn a_substitution_that_is_not_right_does_what_envoy_makes_of_it() {
 fn regex_substitution_knows_groups() {
     let regex = Regex::new("^/service/([^/]+)(/.*)$").unwrap();
     assert_eq!(rewrite::replace_regex(&regex, r"\2/instance/\1", "/service/foo/v1/api"), "/v1/api/instance/foo");
+}
+
+/// A stream whose request has these headers.
+fn stream_with(fields: &[(&'static str, &'static str)]) -> StreamInfo {
+    let mut request = request("h", "/p?q=v&q=w");
+    for (name, value) in fields {
+        request.headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    stream(request)
+}
+
+fn by(source: HashSource) -> HashPolicy {
+    HashPolicy { source, terminal: false }
+}
+
+fn header(name: &'static str) -> HashSource {
+    HashSource::Header { name: MatchedHeader::Name(HeaderName::from_static(name)), rewrite: None }
+}
+
+fn cookie(ttl: Option<u64>) -> HashSource {
+    HashSource::Cookie {
+        name: "ck".into(),
+        ttl: ttl.map(std::time::Duration::from_secs),
+        path: "/p".into(),
+        attributes: vec![CookieAttribute { name: "SameSite".into(), value: "Lax".into() }],
+    }
+}
+
+#[test]
+fn hashes_are_envoys() {
+    use xxhash_rust::xxh64::xxh64;
+    let value = |policies: &[HashPolicy], info: &StreamInfo| hash::of(policies, info).value;
+    let info = stream_with(&[("x-k", "b"), ("x-k", "a"), ("x-one", "1"), ("cookie", "a=b; ck=\"v\"")]);
+    assert_eq!(value(&[by(header("x-one"))], &info), Some(xxh64(b"1", 0)));
+    // Several values are sorted, and each is the seed of the next.
+    assert_eq!(value(&[by(header("x-k"))], &info), Some(xxh64(b"b", xxh64(b"a", 0))));
+    assert_eq!(value(&[by(header("x-none"))], &info), None);
+    assert_eq!(value(&[by(HashSource::QueryParameter("q".into()))], &info), Some(xxh64(b"v", 0)));
+    assert_eq!(value(&[by(cookie(None))], &info), Some(xxh64(b"v", 0)));
+    let both = [by(header("x-one")), by(cookie(None))];
+    let mixed = xxh64(b"1", 0).rotate_left(1) ^ xxh64(b"v", 0);
+    assert_eq!(value(&both, &info), Some(mixed));
+    let terminal = [HashPolicy { source: header("x-one"), terminal: true }, by(cookie(None))];
+    assert_eq!(value(&terminal, &info), Some(xxh64(b"1", 0)));
+    let passed = [HashPolicy { source: header("x-none"), terminal: true }, by(cookie(None))];
+    assert_eq!(value(&passed, &info), Some(xxh64(b"v", 0)));
+}
+
+#[test]
+fn a_missing_cookie_is_made_up_when_it_may_live() {
+    let info = stream_with(&[("cookie", "ck=")]);
+    assert_eq!(hash::of(&[by(cookie(None))], &info).value, None);
+    let made = hash::of(&[by(cookie(Some(7)))], &info);
+    assert!(made.value.is_some() && made == hash::of(&[by(cookie(Some(7)))], &info), "the same on one connection");
+    let text = made.cookies[0].to_str().unwrap();
+    assert!(text.starts_with("ck=\"") && text.ends_with("\"; Max-Age=7; Path=/p; SameSite=Lax; HttpOnly"), "{text}");
+    let session = hash::of(&[by(cookie(Some(0)))], &info);
+    assert!(!session.cookies[0].to_str().unwrap().contains("Max-Age"));
+    assert_eq!(hash::without_cookies(&[by(cookie(Some(7)))], &info), None);
+}
+
+#[test]
+fn strict_headers_have_to_make_sense() {
+    let router = Router {
+        dynamic_stats: true,
+        suppress_envoy_headers: false,
+        start_child_span: false,
+        respect_expected_rq_timeout: false,
+        strict_check_headers: vec![names::X_ENVOY_MAX_RETRIES, names::X_ENVOY_RETRY_ON, names::X_ENVOY_RETRY_GRPC_ON],
+    };
+    for (name, value, is_proper) in [
+        ("x-envoy-max-retries", "3", true),
+        ("x-envoy-max-retries", "three", false),
+        ("x-envoy-max-retries", "-1", false),
+        ("x-envoy-retry-on", "5xx,reset", true),
+        ("x-envoy-retry-on", "5xx,nope", false),
+        ("x-envoy-retry-grpc-on", "cancelled", true),
+        ("x-envoy-retry-grpc-on", "5xx", false),
+        ("x-envoy-upstream-rq-timeout-ms", "not asked about", true),
+    ] {
+        let info = stream_with(&[(name, value)]);
+        assert_eq!(strict::improper(&router, info.request.as_ref().unwrap()).is_none(), is_proper, "{name}: {value}");
+    }
 }

@@ -208,7 +208,7 @@ impl Stream {
         }
         let list = reply.header.into_iter().collect();
         self.record.info.response = Some(ResponseHead { headers: list, ..head(reply.status) });
-        if failure.is_routers() || matches!(failure, Failure::NoCluster(_)) {
+        if failure.is_routers() || matches!(failure, Failure::NoCluster(_) | Failure::InvalidEnvoyHeader(..)) {
             self.apply_route_response_headers();
         }
         self.send_with(reply.body, down);

@@ -29,6 +29,7 @@ fn connection() -> Rc<ConnectionInfo> {
         id: 7,
         remote: address("127.0.0.1:58778"),
         local: address("127.0.0.1:21017"),
+        listener: "l".into(),
         tls: false,
         start: Instant::now(),
     })

@@ -73,6 +73,7 @@ impl Stream {
     fn use_host(&mut self, host: &Rc<Host>, job: &Job<'_>) {
         let info = &mut self.record.info;
         info.upstream.host = Some(host.address().clone());
+        info.upstream.metadata = Some(host.metadata());
         let name = host.hostname();
         info.upstream.host_name = (!name.is_empty()).then(|| std::sync::Arc::from(name));
         if let (HostRewrite::Auto, false, Some(request)) =
