@@ -58,8 +58,14 @@ pub(super) fn arrive(question: &Question, sources: Sources<'_>) -> Result<Arrive
         route_table: table.name.clone(),
         at: place(sources, &root),
     };
-    let connection =
-        Rc::new(ConnectionInfo { id: 0, remote, local, tls: url.scheme == Scheme::Https, start: Instant::now() });
+    let connection = Rc::new(ConnectionInfo {
+        id: 0,
+        remote,
+        local,
+        listener: "".into(),
+        tls: url.scheme == Scheme::Https,
+        start: Instant::now(),
+    });
     let mut info = StreamInfo::new(connection, Some(request_of(question, url)));
     let refused = settle(&mut info, manager, table, sources);
     Ok(Arrived {
