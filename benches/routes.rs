@@ -84,3 +84,43 @@ fn no_route(bencher: divan::Bencher<'_, '_>, count: usize) {
         black_box(index.find(black_box(&request), CONTEXT));
     });
 }
+
+/// The last of so many prefixes that are compared in any case.
+#[divan::bench(args = COUNTS)]
+fn last_prefix_in_any_case(bencher: divan::Bencher<'_, '_>, count: usize) {
+    let folded = |at| {
+        let path = PathMatch::Prefix(format!("/Svc-{at:05}/"));
+        let matches = RouteMatch { path, case_sensitive: false, ..RouteMatch::default() };
+        Arc::new(Route { matches, ..Route::default() })
+    };
+    let index = index(vec![host("*".into(), (0..count).map(folded).collect())]);
+    let request = request("svc.example.test", &format!("/sVC-{:05}/items/42", count - 1));
+    bencher.bench_local(|| {
+        black_box(index.find(black_box(&request), CONTEXT));
+    });
+}
+
+/// The last of so many expressions, each with literal text at its start.
+#[divan::bench(args = [10, 1_000])]
+fn last_expression(bencher: divan::Bencher<'_, '_>, count: usize) {
+    let expression = |at| {
+        let pattern = format!(r"\A(?:/svc-{at:05}/[a-z]+/[0-9]+)\z");
+        route(PathMatch::Regex(regex::bytes::Regex::new(&pattern).unwrap_or_else(|error| panic!("{error}"))))
+    };
+    let index = index(vec![host("*".into(), (0..count).map(expression).collect())]);
+    let request = request("svc.example.test", &format!("/svc-{:05}/items/42", count - 1));
+    bencher.bench_local(|| {
+        black_box(index.find(black_box(&request), CONTEXT));
+    });
+}
+
+/// The last of so many virtual hosts with a wildcard.
+#[divan::bench(args = COUNTS)]
+fn last_wildcard_domain(bencher: divan::Bencher<'_, '_>, count: usize) {
+    let hosts = (0..count).map(|at| host(format!("*.svc-{at:05}.test"), vec![route(PathMatch::Prefix("/".into()))]));
+    let index = index(hosts.collect());
+    let request = request(&format!("www.svc-{:05}.test", count - 1), "/items/42");
+    bencher.bench_local(|| {
+        black_box(index.find(black_box(&request), CONTEXT));
+    });
+}

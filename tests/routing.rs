@@ -194,6 +194,72 @@ async fn virtual_hosts_are_told_by_domain_and_routes_by_headers_and_query() {
     proxy.stop().await;
 }
 
+/// A route that answers with a word of its own.
+fn says(word: &str, conditions: &str) -> String {
+    format!("match: {{{conditions}}}, name: {word}, direct_response: {{status: 200, body: {{inline_string: {word}}}}}")
+}
+
+#[tokio::test]
+async fn routes_ask_for_templates_cookies_and_what_filters_left() {
+    let template = "path_match_policy: {name: t, typed_config: {\"@type\": \
+                    type.googleapis.com/envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig, \
+                    path_template: \"/users/{id}/**\"}}";
+    let metadata =
+        "prefix: /, dynamic_metadata: [{filter: f, path: [{key: k}], value: {present_match: true}, invert: true}]";
+    let config = Config::new()
+        .any_route(&says("template", template))
+        .any_route(&says("cookie", "prefix: /, cookies: [{name: c, string_match: {exact: \"1\"}}]"))
+        .any_route(&says("certificate", "prefix: /tls, tls_context: {presented: true}"))
+        .any_route(&says("never", "prefix: /, runtime_fraction: {default_value: {numerator: 0}}"))
+        .any_route(&format!("{}, metadata: {{filter_metadata: {{m: {{k: told}}}}}}, response_headers_to_add: [{{header: {{key: x-told, value: \"%METADATA(ROUTE:m:k)%\"}}}}]", says("metadata", metadata)));
+    for down in [Version::Http1, Version::Http2] {
+        let proxy = Proxy::start(&config).await;
+        let mut client = Client::connect(down, proxy.address()).await;
+        for (path, cookie, want) in [
+            ("/users/7/books?all", "", "template"),
+            ("/users/7", "", "metadata"),
+            ("/a", "b=2; c=1", "cookie"),
+            ("/a", "c=2; c=1", "metadata"),
+            ("/tls", "", "metadata"),
+        ] {
+            let request = client.request(Method::GET, path).header("cookie", cookie).body(body::empty()).unwrap();
+            let answer = client.exchange(request).await;
+            assert_eq!(answer.text(), want, "{path} with {cookie}");
+            assert_eq!(answer.header("x-told"), (want == "metadata").then_some("told"));
+        }
+        proxy.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_matcher_leads_to_a_route() {
+    let input = "{name: i, typed_config: {\"@type\": type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput, header_name: x-kind}}";
+    let action = |word: &str| {
+        format!(
+            "{{action: {{name: r, typed_config: {{\"@type\": type.googleapis.com/envoy.config.route.v3.Route, {}}}}}}}",
+            says(word, "prefix: /a")
+        )
+    };
+    let config = Config::new().other_virtual_host(&format!(
+        "name: tree, domains: [tree], matcher: {{matcher_tree: {{input: {input}, exact_match_map: {{map: {{special: {}}}}}}}, on_no_match: {}}}",
+        action("special"),
+        action("usual")
+    ));
+    let proxy = Proxy::start(&config).await;
+    let mut wire = nuncio_testkit::Wire::connect(proxy.address()).await;
+    for (path, field, want) in [
+        ("/a", "x-kind: special\r\n", "special"),
+        ("/a", "x-kind: other\r\n", "usual"),
+        ("/a", "", "usual"),
+        ("/b", "", ""),
+    ] {
+        wire.send(format!("GET {path} HTTP/1.1\r\nhost: tree\r\n{field}\r\n")).await;
+        assert_eq!(wire.response().await.text(), want, "{path} {field}");
+    }
+    proxy.stats().expect(&[("http.main.no_route", 1)]);
+    proxy.stop().await;
+}
+
 #[tokio::test]
 async fn a_virtual_host_may_require_tls() {
     let upstream = Upstream::answering(Version::Http1, "ok");
