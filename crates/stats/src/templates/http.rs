@@ -4,7 +4,7 @@
 //! The admin listener has the first template only; the client for internal requests
 //! (`http.async-client.`) has the router's only.
 
-use crate::scope::{ScopeName, tags};
+use crate::scope::{ScopeName, sanitized, tags};
 use crate::stat_template;
 use crate::template::Counter;
 
@@ -75,10 +75,10 @@ stat_template! {
     }
 }
 
-/// `http.<stat_prefix>.`
+/// `http.<stat_prefix>.`; of a prefix with dots in it the tag is what stands before the first.
 #[must_use]
 pub fn http_scope(stat_prefix: &str) -> ScopeName {
-    ScopeName::root().part("http").tag(tags::HTTP_CONN_MANAGER_PREFIX, stat_prefix)
+    ScopeName::root().part("http").first_token(Some(tags::HTTP_CONN_MANAGER_PREFIX), &sanitized(stat_prefix))
 }
 
 /// The counter of a connection manager for the class of this response code.

@@ -96,6 +96,7 @@ fn scopes_extract_what_envoy_extracts() {
         pair("cluster.c.endpoint.127.0.0.1_80.", "cluster.endpoint.")
     );
     assert_eq!(both(cluster_scope("x:y.z")), pair("cluster.x_y.z.", "cluster.z."));
+    assert_eq!(both(http_scope("a:b.c")), pair("http.a_b.c.", "http.c."));
     assert_eq!(both(zone_scope("c", "a", "b")), pair("cluster.c.zone.a.b.", "cluster.zone.a.b."));
     assert_eq!(both(proxy_proto_version_scope(1)), pair("proxy_proto.versions.v1.", "proxy_proto."));
     assert_eq!(
