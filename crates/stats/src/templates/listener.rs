@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use crate::scope::{ScopeName, address_part, tags};
+use crate::scope::{ScopeName, address_part, sanitized, tags};
 use crate::stat_template;
 
 stat_template! {
@@ -101,7 +101,7 @@ pub fn admin_listener_scope() -> ScopeName {
 /// `<listener>http.<stat_prefix>.`
 #[must_use]
 pub fn listener_http_scope(listener: ScopeName, stat_prefix: &str) -> ScopeName {
-    listener.part("http").tag(tags::HTTP_CONN_MANAGER_PREFIX, stat_prefix)
+    listener.part("http").first_token(Some(tags::HTTP_CONN_MANAGER_PREFIX), &sanitized(stat_prefix))
 }
 
 /// `proxy_proto.versions.v<version>.`
