@@ -16,7 +16,8 @@ import traceback
 
 from peers import Failed, Missing, Peers
 
-SCRIPTS = ["curl", "h2load", "wrk", "nginx", "grpc_python", "grpcurl", "ghz", "h2spec"]
+SCRIPTS = ["curl", "h2load", "wrk", "nginx", "grpc_python", "grpcurl", "ghz", "h2spec",
+           "websockets"]
 
 
 def one(name, options):

@@ -80,7 +80,7 @@ impl Client {
         let sender = match version {
             Version::Http1 => {
                 let (sender, connection) = http1::handshake(io).await.unwrap();
-                tokio::spawn(connection);
+                tokio::spawn(connection.with_upgrades());
                 Sender::Http1(sender)
             }
             Version::Http2 => {

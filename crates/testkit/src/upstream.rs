@@ -200,11 +200,11 @@ async fn serve(version: Version, stream: TcpStream, handler: Handler, shared: Ar
     // How a connection ends is the proxy's affair; what matters of it the tests see elsewhere.
     match version {
         Version::Http1 => {
-            let _ = conn::http1::Builder::new().half_close(true).serve_connection(io, service).await;
+            let _ = conn::http1::Builder::new().half_close(true).serve_connection(io, service).with_upgrades().await;
         }
         Version::Http2 => {
-            let builder = conn::http2::Builder::new(TokioExecutor::new());
-            let _ = builder.serve_connection(io, service).await;
+            let mut builder = conn::http2::Builder::new(TokioExecutor::new());
+            let _ = builder.enable_connect_protocol().serve_connection(io, service).await;
         }
     }
 }
