@@ -283,3 +283,31 @@ async fn a_drain_lets_tunnels_go_on_until_their_ends() {
         proxy.stop().await;
     }
 }
+
+#[tokio::test]
+async fn the_last_words_of_a_tunnel_arrive_before_its_cut() {
+    let upstream = Upstream::scripted(|mut wire| async move {
+        wire.request().await;
+        wire.send("HTTP/1.1 101 Yes\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n").await;
+        wire.read_exactly(4).await;
+        wire.send("bye").await;
+    });
+    // Twice through a proxy, with HTTP/2 between: the second cuts a stream, the first sees it cut.
+    let second = Proxy::start(&config(Version::Http1, &upstream)).await;
+    let first = Config::new()
+        .cluster(Cluster::new("up").host(second.address()).version(Version::Http2))
+        .route("/", "cluster: up")
+        .manager(BOTH);
+    let first = Proxy::start(&first).await;
+    for _ in 0..20 {
+        let mut wire = Wire::connect(first.address()).await;
+        wire.send(UPGRADE).await;
+        assert_eq!(wire.head().await.status(), 101);
+        wire.send("ping").await;
+        assert_eq!(wire.read_to_end().await.0, b"bye");
+    }
+    second.log_line(1).await.expect(&[("flags", "UC"), ("code", "101"), ("tx", "3")]);
+    first.log_line(1).await.expect(&[("flags", "UR"), ("code", "101"), ("tx", "3")]);
+    first.stop().await;
+    second.stop().await;
+}

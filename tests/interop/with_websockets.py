@@ -31,11 +31,15 @@ def run(peers):
 
 def answer(connection):
     """Echoes; a text that says so ends the connection with a code of its own."""
-    for message in connection:
-        if message == "leave":
-            connection.close(4001, "as asked")
-            return
-        connection.send(message)
+    from websockets.exceptions import ConnectionClosed
+    try:
+        for message in connection:
+            if message == "leave":
+                connection.close(4001, "as asked")
+                return
+            connection.send(message)
+    except ConnectionClosed:
+        pass                # with a code of the client's own
 
 
 def conversation(peers, url, name):

