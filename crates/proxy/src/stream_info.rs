@@ -104,6 +104,8 @@ pub struct UpstreamInfo {
     pub host: Option<SocketAddress>,
     /// Host name of the last attempt.
     pub host_name: Option<Arc<str>>,
+    /// `metadata` of the cluster.
+    pub cluster_metadata: Option<Arc<Metadata>>,
     /// `metadata` of the host of the last attempt.
     pub metadata: Option<Arc<Metadata>>,
     /// Our address of the last attempt.

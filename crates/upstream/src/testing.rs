@@ -105,6 +105,7 @@ pub(crate) fn settings(endpoints: Vec<Endpoint>) -> Settings {
         tcp_keepalive: None,
         happy_eyeballs: HappyEyeballs::default(),
         drop_overload_percent: 0.0,
+        metadata: std::sync::Arc::default(),
         overprovisioning_factor: 140,
         weighted_priority_health: false,
         wire: Arc::from([]),

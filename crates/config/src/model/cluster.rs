@@ -67,6 +67,8 @@ pub struct Cluster {
     /// `load_assignment.policy.weighted_priority_health`: what priorities can take follows the
     /// weights of their hosts, not the number.
     pub weighted_priority_health: bool,
+    /// `metadata.filter_metadata`
+    pub metadata: Arc<Metadata>,
     /// The cluster's own wire bytes, for config_dump.
     pub wire: Arc<[u8]>,
     /// True when it came by xDS.

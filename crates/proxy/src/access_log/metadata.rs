@@ -1,8 +1,8 @@
-//! `METADATA(ROUTE:…)`, `METADATA(VIRTUAL_HOST:…)`, `UPSTREAM_METADATA`: what the configuration says
-//! beside a route, its virtual host and the upstream host.
+//! `METADATA(ROUTE:…)`, `METADATA(VIRTUAL_HOST:…)`, `CLUSTER_METADATA`, `UPSTREAM_METADATA`: what the
+//! configuration says beside a route, its virtual host, the cluster and the upstream host.
 //!
 //! A text is printed as it is, everything else as JSON; null is absent. The other sources
-//! (dynamic, cluster, listener) are absent.
+//! (dynamic, listener) are absent.
 
 use nuncio_config::model::format::MetadataSource;
 use serde_json::Value;
@@ -26,10 +26,10 @@ pub(super) fn write(
         MetadataSource::UpstreamHost => {
             info.upstream.metadata.as_ref().and_then(|metadata| metadata.get(namespace)?.as_object())
         }
-        MetadataSource::Dynamic
-        | MetadataSource::Cluster
-        | MetadataSource::Listener
-        | MetadataSource::ListenerFilterChain => None,
+        MetadataSource::Cluster => {
+            info.upstream.cluster_metadata.as_ref().and_then(|metadata| metadata.get(namespace)?.as_object())
+        }
+        MetadataSource::Dynamic | MetadataSource::Listener | MetadataSource::ListenerFilterChain => None,
     };
     let Some(fields) = fields else {
         return Written::Absent;

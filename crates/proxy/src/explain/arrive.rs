@@ -62,7 +62,7 @@ pub(super) fn arrive(question: &Question, sources: Sources<'_>) -> Result<Arrive
         id: 0,
         remote,
         local,
-        listener: "".into(),
+        listener: listener.name.as_str().into(),
         tls: url.scheme == Scheme::Https,
         start: Instant::now(),
     });

@@ -108,6 +108,9 @@ impl Stream {
                 head.headers.set(names::X_ENVOY_UPSTREAM_SERVICE_TIME, value);
             }
         }
+        for cookie in std::mem::take(&mut self.record.cookies) {
+            head.headers.append(header::SET_COOKIE, cookie);
+        }
         let info = &mut self.record.info;
         info.upstream_first_rx = Some(now);
         info.details = Some("via_upstream".into());
@@ -122,11 +125,6 @@ impl Stream {
             headers::apply_levels(&levels, info, headers::Target::Response);
             if let (true, Some(response)) = (host.include_attempt_count_in_response, &mut info.response) {
                 response.headers.set(names::X_ENVOY_ATTEMPT_COUNT, HeaderValue::from(info.upstream.attempts));
-            }
-        }
-        if let Some(response) = &mut self.record.info.response {
-            for cookie in std::mem::take(&mut self.record.cookies) {
-                response.headers.append(header::SET_COOKIE, cookie);
             }
         }
         self.dress_response(now, down);

@@ -122,6 +122,7 @@ impl Stream {
             return Err(Failure::NoCluster(forward.cluster_not_found));
         };
         self.record.info.upstream.cluster = Some(Arc::clone(name));
+        self.record.info.upstream.cluster_metadata = Some(Arc::clone(&cluster.settings().metadata));
         self.record.cluster = Some(Rc::clone(&cluster));
         Ok(cluster)
     }

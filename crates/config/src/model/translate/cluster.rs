@@ -79,6 +79,7 @@ pub(super) fn cluster(cx: &mut Context<'_>, path: &Path<'_>, mut message: pb::Cl
         drop_overload_percent: hosts.drop_overload_percent,
         overprovisioning_factor: hosts.overprovisioning_factor,
         weighted_priority_health: hosts.weighted_priority_health,
+        metadata: super::endpoint::metadata(message.metadata.as_ref()),
         wire: wire.into(),
         added_via_api: false,
     }

@@ -129,7 +129,7 @@ fn endpoint(cx: &mut Context<'_>, path: &Path<'_>, message: pb::LbEndpoint, disc
 }
 
 /// Metadata as JSON; empty for most endpoints.
-fn metadata(message: Option<&core::Metadata>) -> Arc<Metadata> {
+pub(super) fn metadata(message: Option<&core::Metadata>) -> Arc<Metadata> {
     let mut namespaces: Vec<_> = message.into_iter().flat_map(|message| &message.filter_metadata).collect();
     namespaces.sort_by_key(|(name, _)| *name);
     Arc::new(namespaces.into_iter().map(|(name, fields)| (name.clone(), json::object(fields))).collect())

@@ -44,10 +44,10 @@ pub(super) const TABLE: &[Support] = &[
             "load_balancing_policy",
             "track_timeout_budgets",
             "track_cluster_stats",
+            "metadata",
         ],
     )
     .ignoring(&[
-        ("metadata", METADATA),
         ("wait_for_warm_on_init", WARMING),
         ("cleanup_interval", "it matters only for ORIGINAL_DST clusters, which are refused"),
         ("original_dst_lb_config", "it matters only for ORIGINAL_DST clusters, which are refused"),
