@@ -156,6 +156,7 @@ CASES = [
     case("generic upgrade answered by route timeout", "ws", ws("/spdy/slow1000", token="spdy"), linger=2.0),
     case("upgrade in http/1.0", "ws", lines("GET /h1/ws HTTP/1.0", "Host: h", *WS), linger=2.0),
     upgrade("websocket to a dead upstream", "ws", "/dead/ws", linger=2.0),
+    upgrade("websocket retried", "ws", "/retry/ws", linger=2.0),
     upgrade("websocket over the request limit", "ws", "/one/ws", linger=2.0),
     upgrade("websocket idle", "ws", "/idle/ws", "ping", linger=2.0),
     upgrade("websocket idle before the answer", "ws", "/idle/slow900", linger=2.0),
