@@ -13,6 +13,13 @@ pub(crate) fn is_grpc_request(headers: &Headers) -> bool {
     }
 }
 
+/// Whether headers or trailers carry a gRPC status that is no fault of the server, which are those
+/// that mean 5xx over plain HTTP.
+pub(crate) fn is_grpc_success(headers: &Headers) -> bool {
+    let status = headers.get_str(&names::GRPC_STATUS).and_then(|text| text.parse::<u16>().ok());
+    matches!(status, Some(0 | 1 | 3 | 5..=11 | 16))
+}
+
 /// HTTP status to gRPC status, Envoy's table.
 pub(super) fn status_of(status: StatusCode, rate_limited: bool) -> u16 {
     match status.as_u16() {

@@ -16,7 +16,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use nuncio_api::{ResponseFlag, ResponseHead, names};
 use nuncio_http::ProtocolError;
 
-pub(crate) use grpc::is_grpc_request;
+pub(crate) use grpc::{is_grpc_request, is_grpc_success};
 pub(crate) use mapper::{Mappers, Rewritten};
 
 /// Why a request gets a local reply (or its stream is cut, when a response has begun).

@@ -26,7 +26,13 @@ use super::{
     tries::{Taken, Tries, Try},
     weighted_of,
 };
-use crate::{hcm::response_headers, headers, phase::phase, reply::Failure, router::charge};
+use crate::{
+    hcm::response_headers,
+    headers,
+    phase::phase,
+    reply::{self, Failure},
+    router::charge,
+};
 
 impl Stream {
     /// Passes the response on: head, body, trailers.
@@ -60,6 +66,9 @@ impl Stream {
             winner.received = download.bytes;
             self.abandon(winner, &failure, job);
             return Err(failure);
+        }
+        if std::mem::take(&mut self.record.awaits_grpc_status) {
+            count_outcome(&winner.host, download.trailers.as_ref().is_some_and(reply::is_grpc_success));
         }
         self.record.info.response_trailers = download.trailers.take();
         self.record.ended = true;
@@ -98,7 +107,7 @@ impl Stream {
     ) {
         let now = Instant::now();
         self.deadlines.touch(now);
-        self.count_head(&head, host);
+        self.count_head(&head, ended, host);
         let suppress = self.hcm.settings.router.suppress_envoy_headers;
         response_headers::drop_hop_by_hop(&mut head.headers);
         if !suppress {
@@ -136,10 +145,12 @@ impl Stream {
     }
 
     /// Counts a response by its code when its head is there.
-    fn count_head(&mut self, head: &ResponseHead, host: Option<&Host>) {
+    fn count_head(&mut self, head: &ResponseHead, ended: bool, host: Option<&Host>) {
+        self.record.awaits_grpc_status = self.is_grpc && !ended && !head.status.is_server_error();
         match host {
+            Some(_) if self.record.awaits_grpc_status => {}
             Some(host) if head.status.is_server_error() => host.count_error(),
-            Some(host) => host.count_success(),
+            Some(host) => count_outcome(host, !self.is_grpc || reply::is_grpc_success(&head.headers)),
             None => {}
         }
         if let Some(charged) = &mut self.record.charged {
@@ -240,6 +251,14 @@ impl Stream {
                 _ => Failure::PerTryTimeout { idle: true },
             }))
         })
+    }
+}
+
+fn count_outcome(host: &Host, success: bool) {
+    if success {
+        host.count_success();
+    } else {
+        host.count_error();
     }
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct Record {
     pub(super) weighted: Option<usize>,
     /// Another stream goes on with the request (internal redirect): nothing has gone down.
     pub(super) continues: bool,
+    /// A gRPC response has begun well; its trailers tell whether it was a success of the host.
+    pub(super) awaits_grpc_status: bool,
     /// More than one try was made.
     pub(super) retried: bool,
     /// `x-envoy-upstream-rq-timeout-alt-response`: upstream timeouts are answered with 204.
@@ -72,6 +74,7 @@ impl Record {
             cookies: Box::default(),
             weighted: None,
             continues: false,
+            awaits_grpc_status: false,
             retried: false,
             alt_timeout: false,
             charged: None,

@@ -218,8 +218,9 @@ impl Charged {
         }
     }
 
-    /// A try failed on this host.
-    pub(crate) fn try_failed(&self, host: &Host, failure: &Failure) {
+    /// A try failed on this host. `judged` says that its response has begun and was counted: then
+    /// the host has no error besides.
+    pub(crate) fn try_failed(&self, host: &Host, failure: &Failure, judged: bool) {
         let stats = self.cluster.stats();
         match failure {
             Failure::RouteTimeout => {
@@ -231,13 +232,23 @@ impl Charged {
             Failure::PerTryTimeout { idle } => {
                 stats.inc(if *idle { c::UPSTREAM_RQ_PER_TRY_IDLE_TIMEOUT } else { c::UPSTREAM_RQ_PER_TRY_TIMEOUT });
                 host.count_timeout();
-                host.count_error();
             }
-            Failure::UpstreamReset
-            | Failure::UpstreamRefused
-            | Failure::UpstreamTermination
-            | Failure::UpstreamProtocol => host.count_error(),
             _ => {}
+        }
+        let is_error = matches!(
+            failure,
+            Failure::RouteTimeout
+                | Failure::PerTryTimeout { .. }
+                | Failure::ConnectFailed(_)
+                | Failure::ConnectTimeout
+                | Failure::Overflow
+                | Failure::UpstreamReset
+                | Failure::UpstreamRefused
+                | Failure::UpstreamTermination
+                | Failure::UpstreamProtocol
+        );
+        if is_error && !judged {
+            host.count_error();
         }
     }
 

@@ -81,7 +81,7 @@ impl Shadow {
             if *failure == Failure::RouteTimeout && !attempt.responded {
                 limit = PerTry::RouteTimeout;
             }
-            self.charged.try_failed(&attempt.host, failure);
+            self.charged.try_failed(&attempt.host, failure, attempt.responded);
             self.charge(failure, attempt.responded, &limits);
         }
         let bodies = Bodies { sent: attempt.upload.bytes, received: attempt.received };

@@ -195,7 +195,7 @@ impl Stream {
     pub(in crate::stream) fn abandon(&self, one: Try, failure: &Failure, job: &Job<'_>) {
         self.note_end(&one, Some(failure), job);
         if let Some(charged) = &self.record.charged {
-            charged.try_failed(&one.host, failure);
+            charged.try_failed(&one.host, failure, self.responded && !self.record.awaits_grpc_status);
         }
         if let Some(mut stream) = one.into_stream() {
             stream.reset(ResetReason::Cancel);
