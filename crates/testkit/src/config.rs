@@ -248,6 +248,9 @@ impl Cluster {
     }
 
     fn push_protocol(&self, out: &mut String) {
+        if self.fields.iter().any(|field| field.starts_with("typed_extension_protocol_options:")) {
+            return;
+        }
         let protocol = match self.version {
             crate::Version::Http1 => "http_protocol_options",
             crate::Version::Http2 => "http2_protocol_options",

@@ -90,6 +90,7 @@ pub(crate) fn settings(endpoints: Vec<Endpoint>) -> Settings {
             send_fully_qualified_url: false,
         },
         http2: http2_options(),
+        mirrors: Arc::default(),
         dns: Dns {
             refresh_rate: Duration::from_secs(5),
             failure_refresh: (Duration::from_secs(5), Duration::from_secs(5)),

@@ -1,6 +1,7 @@
 """Mirroring: what the mirror sees, when there is one, and how it is counted."""
 from case import Pause, case, get, post, request
 
+WS = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: a", "Sec-WebSocket-Version: 13"]
 INSIDE = "x-forwarded-for: 10.0.0.1"
 CHUNKED = ("POST {} HTTP/1.1\r\nHost: h.example\r\nTransfer-Encoding: chunked\r\nTrailer: x-t\r\n\r\n"
            "3\r\nabc\r\n3\r\ndef\r\n0\r\nX-T: v\r\n\r\n")
@@ -100,4 +101,10 @@ CASES = [
     both("body over the limit with retries", "main", post("/smallretry/s503", "x" * 100)),
     both("body not read", "main", post("/plain/early", "x" * 10)),
     both("body that never ends", "main", "POST /plain/early HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab"),
+    both("upgrade that is refused", "main", get("/ws/echo", *WS), loose=r"mirror\.(internal\.)?upstream_rq_"),
+    both("of the cluster", "main", post("/ofcluster/echo", "abc")),
+    both("of the cluster before the route", "main", get("/ofboth/echo")),
+    both("of the mirror's cluster", "main", get("/chained/echo")),
+    both("of the mirror's cluster, with a body", "main", post("/chained/echo", "abc")),
+    both("of the cluster, with headers", "main", get("/itself/echo")),
 ]

@@ -7,6 +7,7 @@ use super::{
     bootstrap::Locality,
     hcm::{CommonOptions, Http1Options, Http2Options},
     listener::{SocketOption, TcpKeepalive},
+    route::MirrorPolicy,
 };
 
 /// Settings of one cluster.
@@ -42,6 +43,8 @@ pub struct Cluster {
     pub breakers_high: Breakers,
     /// Protocol towards the hosts.
     pub protocol: UpstreamProtocol,
+    /// `request_mirror_policies` of its protocol options; they take the place of the route's.
+    pub mirrors: Arc<[MirrorPolicy]>,
     /// Options common to HTTP/1 and HTTP/2 (upstream defaults: idle 1 h).
     pub common: CommonOptions,
     /// HTTP/1 options.

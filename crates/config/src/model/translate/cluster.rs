@@ -14,6 +14,7 @@ use super::{
     Context, endpoint, extension,
     lb::Balancing,
     listener,
+    route::TableRules,
     socket::{self, Names},
     value::{flag, number, percent, size},
 };
@@ -22,6 +23,7 @@ use crate::model::{
     cluster::{AddressFamily, Breakers, Discovery, Dns, HappyEyeballs, RetryBudget, UpstreamProtocol},
     hcm::{CommonOptions, Http1Options, Http2Options},
     report::Path,
+    route::MirrorPolicy,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,7 +41,7 @@ pub(super) fn cluster(cx: &mut Context<'_>, path: &Path<'_>, mut message: pb::Cl
         listener::transport_socket(cx, &path.field("transport_socket"), transport);
     }
     let Balancing { policy, localities, slow_start } = cx.load_balancing(path, &mut message);
-    let Protocols { protocol, common, http1, http2 } = protocols(cx, path, &mut message);
+    let Protocols { protocol, common, http1, http2, mirrors } = protocols(cx, path, &mut message);
     let hosts = endpoint::assignment(cx, path, message.load_assignment.take(), discovery);
     let breakers = message.circuit_breakers.take().unwrap_or_default();
     let (breakers_default, breakers_high) = circuit_breakers(cx, &path.field("circuit_breakers"), breakers);
@@ -70,6 +72,7 @@ pub(super) fn cluster(cx: &mut Context<'_>, path: &Path<'_>, mut message: pb::Cl
         common,
         http1,
         http2,
+        mirrors,
         dns,
         bind_address,
         freebind: flag(bind.freebind, false),
@@ -232,6 +235,7 @@ struct Protocols {
     common: CommonOptions,
     http1: Http1Options,
     http2: Http2Options,
+    mirrors: Arc<[MirrorPolicy]>,
 }
 
 /// The options message when there is one; else the older fields of the cluster itself.
@@ -266,6 +270,7 @@ fn protocols(cx: &mut Context<'_>, path: &Path<'_>, message: &mut pb::Cluster) -
         common,
         http1: cx.http1_options(&path.field("http_protocol_options"), http1, false),
         http2: cx.http2_options(&path.field("http2_protocol_options"), http2.unwrap_or_default(), false),
+        mirrors: Arc::default(),
     }
 }
 
@@ -304,6 +309,8 @@ fn typed_protocols(cx: &mut Context<'_>, path: &Path<'_>, message: HttpProtocolO
         common: cx.common_options(&path.field("common_http_protocol_options"), common),
         http1: cx.http1_options(&path.field(at).field("http_protocol_options"), http1.unwrap_or_default(), false),
         http2: cx.http2_options(&path.field(at).field("http2_protocol_options"), http2.unwrap_or_default(), false),
+        // A cluster may come later than those that name it.
+        mirrors: cx.mirrors(path, message.request_mirror_policies, TableRules::LENIENT, &Arc::default()),
     }
 }
 

@@ -39,6 +39,11 @@ pub(super) struct TableRules {
     pub(super) max_direct_response_body: usize,
 }
 
+impl TableRules {
+    /// Where no table says what they are.
+    pub(super) const LENIENT: Self = Self { validate_clusters: false, max_direct_response_body: 0 };
+}
+
 /// Translates a table.
 pub(super) fn table(
     cx: &mut Context<'_>,

@@ -1,5 +1,5 @@
-//! Mirrored requests (`request_mirror_policies`): the same request to another cluster, whose answer
-//! nobody waits for.
+//! Mirrored requests (`request_mirror_policies`, of a route or of the cluster it leads to): the same
+//! request to another cluster, whose answer nobody waits for.
 //!
 //! When a request has been rewritten, [`Stream::mirror`] decides which policies apply and makes the
 //! heads; with its first try they start, each a task of its own ([`run`]). The frames of the body
@@ -18,7 +18,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
-use std::{rc::Rc, task::Context, time::Duration};
+use std::{rc::Rc, sync::Arc, task::Context};
 
 use http::{HeaderValue, Method};
 use nuncio_api::{Frame, RequestHead, Text, names};
@@ -40,6 +40,9 @@ use crate::{
         read,
     },
 };
+
+/// A mirror whose cluster has mirrors is mirrored in its turn, so often; clusters may name each other.
+const LONGEST_CHAIN: usize = 3;
 
 /// The shadows of one request, as its primary sees them. Most have none.
 #[derive(Default)]
@@ -114,17 +117,37 @@ impl Mirrored {
 impl Stream {
     /// Makes the shadows of the request, which has been rewritten for its upstream.
     pub(super) fn mirror(&mut self, forward: &Forward, primary: &Rc<Cluster>, limit: u64) {
-        if forward.mirrors.is_empty() || self.record.request().method == Method::CONNECT {
+        let policies = policies_of(primary, &forward.mirrors);
+        if policies.is_empty() || self.record.request().method == Method::CONNECT {
             return;
         }
-        let wanted = forward.mirrors.iter().filter(|policy| self.is_mirrored(policy));
-        let found: SmallVec<[_; 1]> =
-            wanted.filter_map(|policy| Some((policy, self.mirror_cluster(policy)?))).collect();
-        let waiting: SmallVec<[_; 1]> =
-            found.into_iter().filter_map(|(policy, cluster)| self.shadow(policy, cluster)).collect();
+        let mut waiting = SmallVec::new();
+        let request = self.record.request().clone();
+        self.add_shadows(policies, &request, LONGEST_CHAIN, &mut waiting);
         if !waiting.is_empty() {
             let primary = Rc::clone(primary);
             self.shadows.0 = Some(Box::new(Mirrored { waiting, feeds: SmallVec::new(), fed: 0, limit, primary }));
+        }
+    }
+
+    /// Adds the shadows of `request`, and theirs when their clusters have policies.
+    fn add_shadows(
+        &mut self,
+        policies: &[MirrorPolicy],
+        request: &RequestHead,
+        chain: usize,
+        waiting: &mut SmallVec<[Shadow; 1]>,
+    ) {
+        let Some(left) = chain.checked_sub(1) else { return };
+        for policy in policies {
+            if !self.is_mirrored(policy) {
+                continue;
+            }
+            let Some(cluster) = self.mirror_cluster(policy, request) else { continue };
+            let shadow = self.shadow(policy, cluster, request);
+            let settings = Arc::clone(shadow.cluster.settings());
+            self.add_shadows(&settings.mirrors, &shadow.request, left, waiting);
+            waiting.push(shadow);
         }
     }
 
@@ -135,16 +158,16 @@ impl Stream {
         })
     }
 
-    fn mirror_cluster(&self, policy: &MirrorPolicy) -> Option<Rc<Cluster>> {
+    fn mirror_cluster(&self, policy: &MirrorPolicy, request: &RequestHead) -> Option<Rc<Cluster>> {
         let clusters = &self.hcm.context.clusters;
         match &policy.cluster_header {
-            Some(header) => clusters.cluster(read::first(self.record.request(), header)?),
+            Some(header) => clusters.cluster(read::first(request, header)?),
             None => clusters.cluster(&policy.cluster),
         }
     }
 
-    fn shadow(&mut self, policy: &MirrorPolicy, cluster: Rc<Cluster>) -> Option<Shadow> {
-        let mut request = self.changed_request(policy)?;
+    fn shadow(&mut self, policy: &MirrorPolicy, cluster: Rc<Cluster>, request: &RequestHead) -> Shadow {
+        let mut request = self.changed(policy, request);
         if let Some(host) = &policy.host_rewrite {
             request.authority = Text::from(host.as_str());
         } else if !policy.keep_host {
@@ -158,23 +181,29 @@ impl Stream {
         let router = &self.hcm.settings.router;
         let timeout = self.record.timeout;
         if let (Some(limit), false) = (timeout, router.suppress_envoy_headers) {
-            request.headers.set(names::X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, whole_ms(limit));
+            request.headers.set(names::X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, HeaderValue::from(millis(limit)));
         }
         let how = Charging { dynamic_stats: router.dynamic_stats, internal: true };
         let charged = Charged::new(&cluster, RouteShards::default(), &request, how);
-        Some(Shadow { cluster, request, charged, timeout, timer: Rc::new(context.timers.timer()) })
+        Shadow { cluster, request, charged, timeout, timer: Rc::new(context.timers.timer()) }
     }
 
-    /// The request after the policy's own changes. Their values are of the stream as it is.
-    fn changed_request(&mut self, policy: &MirrorPolicy) -> Option<RequestHead> {
-        let info = &mut self.record.info;
-        let primary = info.request.as_ref()?.clone();
+    /// The request after the policy's own changes, whose values are of the stream with this request.
+    fn changed(&mut self, policy: &MirrorPolicy, request: &RequestHead) -> RequestHead {
         if policy.request_headers.is_empty() {
-            return Some(primary);
+            return request.clone();
         }
+        let info = &mut self.record.info;
+        let own = info.request.replace(request.clone());
         headers::apply_changes(&policy.request_headers, info, headers::Target::Request);
-        info.request.replace(primary)
+        std::mem::replace(&mut info.request, own).unwrap_or_else(|| request.clone())
     }
+}
+
+/// Those of the cluster, when it has any, in the place of the route's.
+fn policies_of<'a>(cluster: &'a Cluster, route: &'a [MirrorPolicy]) -> &'a [MirrorPolicy] {
+    let own = &cluster.settings().mirrors;
+    if own.is_empty() { route } else { own }
 }
 
 /// Logs of the mirror shall tell that it is one: `-shadow` behind the name, before the port.
@@ -182,8 +211,4 @@ fn shadow_host(host: &str) -> String {
     let port = host.rfind(':').filter(|at| host.rfind(']').is_none_or(|end| end < *at));
     let (name, port) = host.split_at(port.unwrap_or(host.len()));
     format!("{name}-shadow{port}")
-}
-
-fn whole_ms(limit: Duration) -> HeaderValue {
-    HeaderValue::from(millis(limit))
 }

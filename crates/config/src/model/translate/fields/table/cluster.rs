@@ -119,7 +119,12 @@ pub(super) const TABLE: &[Support] = &[
     Support::of("envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget", &["*"]),
     Support::of(
         "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        &["common_http_protocol_options", "explicit_http_config", "use_downstream_protocol_config"],
+        &[
+            "common_http_protocol_options",
+            "explicit_http_config",
+            "use_downstream_protocol_config",
+            "request_mirror_policies",
+        ],
     )
     .ignoring(&[("upstream_http_protocol_options", "it matters only with TLS, which is refused")]),
     Support::of(
