@@ -341,7 +341,11 @@ impl Command {
     pub fn is_always_absent(&self) -> bool {
         match self {
             Self::Plain(plain) => plain.is_always_absent(),
-            Self::CertificateTime { .. } | Self::Metadata { .. } | Self::FilterState { .. } | Self::Cel(_) => true,
+            Self::CertificateTime { .. } | Self::FilterState { .. } | Self::Cel(_) => true,
+            Self::Metadata { source, .. } => matches!(
+                source,
+                MetadataSource::Dynamic | MetadataSource::Listener | MetadataSource::ListenerFilterChain
+            ),
             Self::Coalesce(all) => all.iter().all(|operator| operator.command.is_always_absent()),
             _ => false,
         }
