@@ -26,6 +26,8 @@ def service():
 
     codes = {code.value[0]: code for code in grpc.StatusCode}
 
+    calls = {}
+
     class Echo(echo_pb2_grpc.EchoServicer):
         def _maybe_fail(self, say, context):
             for key, value in context.invocation_metadata():
@@ -38,6 +40,10 @@ def service():
         def Unary(self, say, context):
             if say.text == "sleep":
                 threading.Event().wait(2)
+            if say.text.startswith("third "):
+                calls[say.text] = calls.get(say.text, 0) + 1
+                if calls[say.text] < 3:
+                    context.abort(grpc.StatusCode.UNAVAILABLE, "not yet")
             self._maybe_fail(say, context)
             return echo_pb2.Heard(text=say.text, count=1, blob=say.blob)
 

@@ -30,6 +30,7 @@ def run(peers):
     errors(peers, echo, pb, grpc)
     many_at_once(peers, echo, pb)
     cancellation(peers, echo, pb, grpc)
+    retries(peers, echo, pb, grpc)
     gzip = echo.Unary(pb.Say(text="z" * 10_000), timeout=5, compression=grpc.Compression.Gzip)
     peers.equal(len(gzip.text), 10_000, "compressed unary")
     channel.close()
@@ -74,6 +75,19 @@ def errors(peers, echo, pb, grpc):
     _, call = echo.Unary.with_call(pb.Say(text="m"), timeout=5, metadata=(("x-back", "v"),))
     peers.equal(dict(call.initial_metadata()).get("x-back"), "v", "metadata in the head")
     peers.equal(dict(call.trailing_metadata()).get("x-back-trailer"), "v", "metadata in the trailers")
+
+
+def retries(peers, echo, pb, grpc):
+    """The server answers the third call of a kind; the route retries on request."""
+    try:
+        echo.Unary(pb.Say(text="third a"), timeout=5)
+        peers.check(False, "without a policy the first failure counts")
+    except grpc.RpcError as error:
+        peers.equal(error.code(), grpc.StatusCode.UNAVAILABLE, "without a policy the first failure counts")
+    asked = (("x-retry", "1"),)
+    blob = bytes(range(256)) * 1000
+    heard = echo.Unary(pb.Say(text="third b", blob=blob), timeout=5, metadata=asked)
+    peers.check(heard.blob == blob, "the third try answers, with the whole message")
 
 
 def many_at_once(peers, echo, pb):
