@@ -20,7 +20,7 @@ pub(crate) fn run(arguments: &Validate) -> Exit {
     let mut accepted: Vec<String> = Vec::new();
     for path in &arguments.files {
         let file = u32::try_from(sources.len()).unwrap_or(u32::MAX);
-        let source = match read(path) {
+        let source = match read(path, arguments.allow_unknown_static_fields) {
             Ok(source) => source,
             Err(message) => {
                 diagnostics.push(Diagnostic::error("unreadable", "", message));
@@ -59,9 +59,9 @@ fn print(format: ReportFormat, diagnostics: &[Diagnostic], sources: &[Source], a
     say(&report);
 }
 
-fn read(path: &Path) -> Result<Source, String> {
+fn read(path: &Path, allow_unknown: bool) -> Result<Source, String> {
     if path != Path::new("-") {
-        return load::read(path);
+        return load::read(path, allow_unknown);
     }
     let text = std::io::read_to_string(std::io::stdin());
     let text = text.map_err(|error| format!("standard input: cannot be read: {error}"))?;

@@ -42,7 +42,7 @@ fn help_documents_the_exit_codes() {
 
 #[test]
 fn a_wrong_command_line_is_exit_code_2() {
-    for arguments in [&["--no-such-flag"][..], &["--mode", "foo"], &["--enable-mutex-tracing"], &["-l", "loud"]] {
+    for arguments in [&["--no-such-flag"][..], &["--mode", "foo"], &["--enable-fine-grain-logging"], &["-l", "loud"]] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(text(&output.stderr).contains("error:"), "{arguments:?}");
@@ -54,7 +54,7 @@ fn a_missing_configuration_is_one_sentence_and_exit_code_1() {
     for (arguments, words) in [
         (&["-c", "/nonexistent/x.yaml"][..], "/nonexistent/x.yaml: there is no such file"),
         (&[], "no configuration: give --config-path"),
-        (&["-c", "/etc/x.pb"], "protobuf files are not supported yet"),
+        (&["-c", "/nonexistent/x.pb"], "/nonexistent/x.pb: there is no such file"),
         (&["-c", "/"], "cannot be read"),
     ] {
         let output = run(arguments);

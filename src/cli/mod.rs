@@ -256,10 +256,10 @@ pub(crate) struct Flags {
     /// Enable core dumps
     #[arg(long)]
     pub(crate) enable_core_dump: bool,
-    /// Comma-separated list of extensions to disable (not there yet)
+    /// Comma-separated list of extensions to disable, those that are built in not yet
     #[arg(long, value_name = "LIST")]
     pub(crate) disable_extensions: Option<String>,
-    /// Mutex contention tracing (not there yet)
+    /// Mutex contention tracing; no mutex is contended
     #[arg(long)]
     pub(crate) enable_mutex_tracing: bool,
     /// Log levels by source file (not there yet)

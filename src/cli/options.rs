@@ -98,16 +98,16 @@ impl Options {
 }
 
 fn refuse_missing_features(flags: &Flags) -> Result<(), UsageError> {
-    let missing = [
-        (flags.enable_mutex_tracing, "--enable-mutex-tracing"),
-        (flags.enable_fine_grain_logging, "--enable-fine-grain-logging"),
-        (flags.disable_extensions.as_deref().is_some_and(|list| !list.is_empty()), "--disable-extensions"),
-    ];
-    if let Some((_, flag)) = missing.iter().find(|(given, _)| *given) {
-        return refuse(format!("{flag} is not supported yet; start without it"));
+    if flags.enable_fine_grain_logging {
+        return refuse("--enable-fine-grain-logging is not supported yet; start without it");
+    }
+    let disabled = flags.disable_extensions.as_deref().unwrap_or_default();
+    if let Some(extension) = disabled.split(',').find(|extension| may_be_built_in(extension)) {
+        return refuse(format!("--disable-extensions {extension} is not supported yet; start without it"));
     }
     let epoch = flags.restart_epoch.unwrap_or(0);
-    if epoch > 0 && !flags.disable_hot_restart && !flags.skip_hot_restart_on_no_parent {
+    let serves = mode(flags)? != Mode::Validate;
+    if epoch > 0 && serves && !flags.disable_hot_restart && !flags.skip_hot_restart_on_no_parent {
         return refuse(format!(
             "--restart-epoch {epoch}: hot restart is not supported yet, there is no parent to take over from"
         ));
@@ -118,6 +118,17 @@ fn refuse_missing_features(flags: &Flags) -> Result<(), UsageError> {
     match flags.local_address_ip_version.as_deref() {
         None | Some("v4" | "v6") => Ok(()),
         Some(other) => refuse(format!("--local-address-ip-version is v4 or v6, not '{other}'")),
+    }
+}
+
+/// Whether disabling this extension (`category/name`) could change anything. Envoy passes over what
+/// has no slash, and over names that it does not know.
+fn may_be_built_in(extension: &str) -> bool {
+    match extension.split_once('/') {
+        None => false,
+        Some(("envoy.filters.http", name)) => name.ends_with("router"),
+        Some(("envoy.filters.network", name)) => name.ends_with("http_connection_manager"),
+        Some(_) => true,
     }
 }
 

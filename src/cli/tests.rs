@@ -66,13 +66,19 @@ fn defaults_are_envoys() {
 
 #[test]
 fn what_is_not_there_yet_is_refused_and_not_ignored() {
-    for flag in
-        ["--enable-mutex-tracing", "--enable-fine-grain-logging", "--disable-extensions a.b", "--restart-epoch 1"]
-    {
+    for flag in [
+        "--enable-fine-grain-logging",
+        "--disable-extensions a,envoy.filters.http/envoy.filters.http.router",
+        "--disable-extensions envoy.access_loggers/envoy.access_loggers.file",
+        "--restart-epoch 1",
+    ] {
         let error = options(flag).unwrap_err();
         assert!(error.contains("not supported yet"), "{flag}: {error}");
     }
     options("--restart-epoch 1 --disable-hot-restart").unwrap();
+    options("--restart-epoch 1 --mode validate").unwrap();
+    options("--disable-extensions a.b,envoy.filters.http/envoy.buffer,envoy.filters.network/envoy.tcp_proxy").unwrap();
+    options("--enable-mutex-tracing").unwrap();
     options("--disable-hot-restart --base-id 5 --parent-shutdown-time-s 3 --socket-path x --socket-mode 600").unwrap();
 }
 

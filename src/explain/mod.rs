@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &Explain) -> Exit {
 fn answer(arguments: &Explain) -> Result<String, String> {
     let error = |text: String| format!("error: {text}");
     let question = question(arguments).map_err(error)?;
-    let source = load::read(&arguments.config_path).map_err(error)?;
+    let source = load::read(&arguments.config_path, false).map_err(error)?;
     let mut loaded = load::with_places(vec![source], LoadOptions::default(), &model::Options::default());
     let Some(bootstrap) = loaded.checked.bootstrap.take() else {
         return Err(loaded.checked.report());

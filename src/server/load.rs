@@ -21,7 +21,7 @@ pub(crate) fn sources(options: &Options) -> Result<Vec<Source>, String> {
     let flags = &options.flags;
     let mut sources = Vec::new();
     if let Some(path) = &flags.config_path {
-        sources.push(read(path)?);
+        sources.push(read(path, allow_unknown_fields(options))?);
     }
     if let Some(yaml) = flags.config_yaml.as_ref().filter(|yaml| !yaml.is_empty()) {
         sources.push(Source { name: "--config-yaml".to_owned(), text: yaml.clone(), format: Format::Yaml });
@@ -33,17 +33,17 @@ pub(crate) fn sources(options: &Options) -> Result<Vec<Source>, String> {
 }
 
 /// One file.
-pub(crate) fn read(path: &Path) -> Result<Source, String> {
+pub(crate) fn read(path: &Path, allow_unknown: bool) -> Result<Source, String> {
     let name = path.display().to_string();
-    let Some(format) = Format::of_file(&name) else {
-        return Err(format!("{name}: protobuf files are not supported yet, use YAML or JSON"));
-    };
     let bytes = fs::read(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => format!("{name}: there is no such file"),
         _ => format!("{name}: cannot be read: {error}"),
     })?;
-    let text = String::from_utf8(bytes).map_err(|_| format!("{name}: is not UTF-8 text"))?;
-    Ok(Source { name, text, format })
+    Source::from_file(name, bytes, BOOTSTRAP, allow_unknown)
+}
+
+fn allow_unknown_fields(options: &Options) -> bool {
+    options.flags.allow_unknown_static_fields || options.flags.allow_unknown_fields
 }
 
 /// What came of a configuration.
@@ -89,10 +89,7 @@ pub(crate) fn with_places(sources: Vec<Source>, load: LoadOptions, translate: &m
 /// The same with what the command line says.
 pub(crate) fn with_options(sources: Vec<Source>, options: &Options) -> Checked {
     let flags = &options.flags;
-    let load = LoadOptions {
-        allow_unknown_fields: flags.allow_unknown_static_fields || flags.allow_unknown_fields,
-        ..LoadOptions::default()
-    };
+    let load = LoadOptions { allow_unknown_fields: allow_unknown_fields(options), ..LoadOptions::default() };
     let translate = model::Options {
         service_node: flags.service_node.clone(),
         service_cluster: flags.service_cluster.clone(),

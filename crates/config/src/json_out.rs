@@ -311,7 +311,8 @@ fn bytes(wire: Wire<'_>) -> Option<&[u8]> {
     }
 }
 
-fn base64(data: &[u8]) -> String {
+/// Bytes as base64, padded.
+pub(crate) fn base64(data: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(data.len().div_ceil(3) * 4);
     for chunk in data.chunks(3) {

@@ -55,7 +55,7 @@ pub fn load(message_type: &str, sources: Vec<Source>, options: LoadOptions) -> L
     let mut failed = Vec::new();
     let mut complete = true;
     for (file, source) in (0u32..).zip(&loaded.sources) {
-        match text::read(source) {
+        match text::read(source, message) {
             Ok(tree) => {
                 let outcome = walk::walk(&tree, source, file, message, (&loaded.spans, &options));
                 append(&mut loaded.wire, outcome.wire);

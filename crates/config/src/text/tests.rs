@@ -3,6 +3,11 @@ use super::{
     *,
 };
 
+/// Of which message a text is matters to the text format alone.
+fn any_message() -> Message {
+    Message::named("google.protobuf.Struct").unwrap()
+}
+
 fn source(text: &str, format: Format) -> Source {
     Source { name: "t".to_owned(), text: text.to_owned(), format }
 }
@@ -27,7 +32,7 @@ fn shown(text: &str, format: Format) -> Result<String, SyntaxError> {
             }
         }
     }
-    let tree = read(&source(text, format))?;
+    let tree = read(&source(text, format), any_message())?;
     Ok(node(&tree, tree.root, text))
 }
 
@@ -102,7 +107,7 @@ fn anchors_live_under_ignored_keys_and_merge_keys_are_ordinary() {
 fn the_last_of_two_yaml_keys_counts_and_both_are_noted() {
     let text = "a: 1\nb: 2\na: 3\n";
     assert_eq!(yaml(text), "{b:2,a:3}");
-    let tree = read(&source(text, Format::Yaml)).unwrap();
+    let tree = read(&source(text, Format::Yaml), any_message()).unwrap();
     assert_eq!(tree.duplicates.len(), 1);
     let many: String = (0..40).map(|n| format!("k{n}: {n}\n")).collect();
     assert!(yaml(&format!("{many}k7: x\n")).ends_with("k39:39,k7:\"x\"}"));
@@ -191,9 +196,26 @@ fn columns_count_characters() {
 
 #[test]
 fn a_file_is_yaml_by_its_name_or_else_json() {
-    assert_eq!(Format::of_file("a/b.yaml"), Some(Format::Yaml));
-    assert_eq!(Format::of_file("B.YML"), Some(Format::Yaml));
-    assert_eq!(Format::of_file("b.json"), Some(Format::Json));
-    assert_eq!(Format::of_file("b"), Some(Format::Json));
-    assert_eq!(Format::of_file("b.pb_text"), None);
+    assert_eq!(Format::of_file("a/b.yaml"), Format::Yaml);
+    assert_eq!(Format::of_file("B.YML"), Format::Yaml);
+    assert_eq!(Format::of_file(".yaml"), Format::Yaml);
+    assert_eq!(Format::of_file("b.json"), Format::Json);
+    assert_eq!(Format::of_file("b"), Format::Json);
+    assert_eq!(Format::of_file("b.Pb_Text"), Format::ProtoText);
+    assert_eq!(Format::of_file("b.pb_length_delimited"), Format::Json);
+}
+
+#[test]
+fn a_binary_message_is_read_as_its_json() {
+    const BOOTSTRAP: &str = "envoy.config.bootstrap.v3.Bootstrap";
+    let of = |bytes: &[u8], allow| Source::from_file("b.PB".into(), bytes.to_vec(), BOOTSTRAP, allow);
+    // node (field 1) with the id (field 1) "x"
+    let source = of(&[0x0a, 3, 0x0a, 1, b'x'], false).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&source.text).unwrap();
+    assert_eq!((json, source.format), (serde_json::json!({"node": {"id": "x"}}), Format::Json));
+    let unknown = &[0x0a, 3, 0xd2, 0x7f, 0][..];
+    let error = of(unknown, false).unwrap_err();
+    assert!(error.contains("has no field with the number 2042 (in node)"), "{error}");
+    of(unknown, true).unwrap();
+    assert!(of(&[0xff], true).unwrap_err().contains("the bytes are not"));
 }
