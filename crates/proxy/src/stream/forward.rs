@@ -65,6 +65,8 @@ impl Stream {
     ) -> Result<(Rc<Cluster>, Tries, Limits), Failure> {
         phase!("plan");
         let plan = self.plan(forward);
+        // What it does to responses concerns also the one that no cluster is there.
+        self.record.weighted = plan.weighted;
         let cluster = self.find_cluster(&plan, forward)?;
         self.record.charge_to(&cluster, host, route);
         phase!("admission");
@@ -73,7 +75,6 @@ impl Stream {
         }
         admit(&cluster)?;
         self.apply_timeouts(&plan);
-        self.record.weighted = plan.weighted;
         let weighted = weighted_of(forward, plan.weighted);
         let hash = self.hash(forward, &cluster);
         self.rewrite_request(host, route, forward, weighted, &plan);

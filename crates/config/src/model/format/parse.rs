@@ -21,9 +21,9 @@ impl Command {
             return Ok(Self::AddressWithoutPort { address, mask: parameter.parse().ok() });
         }
         Ok(match name {
-            "REQ" => call.header(HeaderSource::Request)?,
-            "RESP" => call.header(HeaderSource::Response)?,
-            "TRAILER" => call.header(HeaderSource::ResponseTrailer)?,
+            "REQ" | "REQUEST_HEADER" => call.header(HeaderSource::Request)?,
+            "RESP" | "RESPONSE_HEADER" => call.header(HeaderSource::Response)?,
+            "TRAILER" | "RESPONSE_TRAILER" => call.header(HeaderSource::ResponseTrailer)?,
             "START_TIME" => time(TimeSource::Start, false),
             "START_TIME_LOCAL" => time(TimeSource::Start, true),
             "EMIT_TIME" => time(TimeSource::Emit, false),

@@ -145,3 +145,11 @@ fn what_belongs_to_tls_and_tracing_is_known_to_be_absent() {
         assert!(!absent(text), "{text}");
     }
 }
+
+#[test]
+fn headers_have_two_names_of_commands() {
+    for (long, short) in [("REQUEST_HEADER", "REQ"), ("RESPONSE_HEADER", "RESP"), ("RESPONSE_TRAILER", "TRAILER")] {
+        let parsed = |name: &str| format!("{:?}", Format::parse(&format!("%{name}(a?b):3%")).unwrap());
+        assert_eq!(parsed(long).replace(long, short), parsed(short));
+    }
+}

@@ -67,7 +67,7 @@ impl Context<'_> {
             mutation.add.extend(self.addition(&path.item(fields.add, index), option));
         }
         for (index, name) in remove.into_iter().enumerate() {
-            mutation.remove.extend(self.changed_header(&path.item(fields.remove, index), &name, "removed"));
+            mutation.remove.extend(self.touched_header(&path.item(fields.remove, index), &name, "removed"));
         }
         mutation
     }
@@ -77,7 +77,7 @@ impl Context<'_> {
         let action = self.append_action(path, &option);
         let header = option.header.unwrap_or_default();
         let header_path = path.field("header");
-        let name = self.changed_header(&header_path.field("key"), &header.key, "modified");
+        let name = self.changed_header(&header_path.field("key"), &header.key);
         // Envoy does not read `raw_value` here.
         let raw = header.value;
         let value = self.added_value(&header_path.field("value"), &raw);
@@ -132,15 +132,34 @@ impl Context<'_> {
     }
 
     /// The name of a header that is to be changed.
-    pub(super) fn changed_header(&mut self, path: &Path<'_>, name: &str, how: &str) -> Option<HeaderName> {
-        if name.starts_with(':') || name.eq_ignore_ascii_case("host") {
+    fn changed_header(&mut self, path: &Path<'_>, name: &str) -> Option<HeaderName> {
+        self.changeable(path, name, "modified").then(|| self.header_name(path, name)).flatten()
+    }
+
+    /// The name of a header that may be there and is not protected from what is done with it (`how`).
+    pub(super) fn touched_header(&mut self, path: &Path<'_>, name: &str, how: &str) -> Option<HeaderName> {
+        self.changeable(path, name, how).then(|| self.any_header(path, name)).flatten()
+    }
+
+    fn changeable(&mut self, path: &Path<'_>, name: &str, how: &str) -> bool {
+        let protected = name.starts_with(':') || name.eq_ignore_ascii_case("host");
+        if protected {
             let message = format!(":-prefixed or host headers may not be {how}: `{name}`");
             let help = "rewrite the host with `host_rewrite_literal` and the path with `prefix_rewrite` or \
                         `regex_rewrite` of the route";
             self.report.error_with(path, "protected-header", message, help);
-            return None;
         }
-        self.header_name(path, name)
+        !protected
+    }
+
+    /// The name of a header that may be there. What no header can be called is none, as in Envoy.
+    pub(super) fn any_header(&mut self, path: &Path<'_>, name: &str) -> Option<HeaderName> {
+        let parsed = HeaderName::try_from(name.to_ascii_lowercase()).ok();
+        if parsed.is_none() {
+            let text = format!("no header can have the name `{name}`");
+            self.report.warning(path, "impossible-header-name", text, None);
+        }
+        parsed
     }
 
     /// A header name.

@@ -128,6 +128,8 @@ pub(super) struct Context<'o> {
     retry_budget_by_default: bool,
     /// How many more misspelt names are compared with all others.
     guesses: usize,
+    /// Names in `cluster_specifier_plugins` of the table being translated.
+    plugins: Vec<String>,
 }
 
 /// The runtime key that gives clusters which limit retries in no way a retry budget with Envoy's
@@ -147,6 +149,7 @@ impl<'o> Context<'o> {
             resolver: DnsServers::default(),
             retry_budget_by_default: false,
             guesses: GUESSES,
+            plugins: Vec::new(),
         }
     }
 

@@ -55,6 +55,7 @@ pub(super) fn table(
         validate_clusters: flag(message.validate_clusters, origin == Origin::Static),
         max_direct_response_body: size(message.max_direct_response_body_size_bytes, 4096),
     };
+    cx.plugins(path, message.cluster_specifier_plugins);
     let mirrors = cx.mirrors(path, message.request_mirror_policies, rules, &Arc::default());
     let mut names = Names { table: message.name.clone(), ..Names::default() };
     let mut virtual_hosts = Vec::with_capacity(message.virtual_hosts.len());
@@ -81,7 +82,7 @@ pub(super) fn table(
             message.response_headers_to_remove,
         ),
         internal_only_headers: internal
-            .filter_map(|(index, name)| cx.header_name(&path.item("internal_only_headers", index), name))
+            .filter_map(|(index, name)| cx.any_header(&path.item("internal_only_headers", index), name))
             .collect(),
         most_specific_header_mutations_wins: message.most_specific_header_mutations_wins,
         ignore_port_in_host_matching: message.ignore_port_in_host_matching,

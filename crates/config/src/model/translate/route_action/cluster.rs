@@ -12,6 +12,9 @@ use crate::model::{
     route::{ClusterSpecifier, RandomValue, WeightedCluster},
 };
 
+/// The package of the cluster specifier plugins that Envoy has.
+const PLUGINS: &str = "envoy.extensions.router.cluster_specifiers.";
+
 impl Context<'_> {
     pub(super) fn cluster_specifier(
         &mut self,
@@ -28,13 +31,58 @@ impl Context<'_> {
                 self.matched_header(&path.field("cluster_header"), &name).map(ClusterSpecifier::Header)
             }
             Some(By::WeightedClusters(weighted)) => self.weighted(&path.field("weighted_clusters"), weighted, rules),
-            // The field check has refused these.
-            Some(By::ClusterSpecifierPlugin(_) | By::InlineClusterSpecifierPlugin(_)) => None,
+            // A route with a plugin that may be missing is as if it were not there.
+            Some(By::ClusterSpecifierPlugin(name)) => {
+                self.known_plugin(&path.field("cluster_specifier_plugin"), &name);
+                None
+            }
+            Some(By::InlineClusterSpecifierPlugin(plugin)) => {
+                self.plugin(&path.field("inline_cluster_specifier_plugin"), plugin);
+                None
+            }
             None => {
                 let message = "a route needs one of `cluster`, `cluster_header`, `weighted_clusters`";
                 self.report.error(path, "missing-cluster", message);
                 None
             }
+        }
+    }
+
+    /// `cluster_specifier_plugins` of a table: none is built in.
+    pub(in crate::model::translate) fn plugins(&mut self, path: &Path<'_>, plugins: Vec<pb::ClusterSpecifierPlugin>) {
+        self.plugins.clear();
+        for (index, plugin) in plugins.into_iter().enumerate() {
+            let name = self.plugin(&path.item("cluster_specifier_plugins", index), plugin);
+            self.plugins.push(name);
+        }
+    }
+
+    /// Refuses the plugin, unless it is optional and Envoy has no such one either.
+    fn plugin(&mut self, path: &Path<'_>, plugin: pb::ClusterSpecifierPlugin) -> String {
+        let extension = plugin.extension.unwrap_or_default();
+        let any = extension.typed_config.as_ref();
+        let is_envoys = any.is_some_and(|any| extension::type_name(any).starts_with(PLUGINS));
+        if plugin.is_optional && !is_envoys {
+            let name = &extension.name;
+            let text =
+                format!("cluster specifier plugin `{name}` is not built in: the routes that use it are left out");
+            self.report.warning(path, "optional-plugin-left-out", text, None);
+        } else {
+            self.unknown_extension(
+                &path.field("extension"),
+                "cluster specifier plugin",
+                &extension.name,
+                any,
+                &["none"],
+            );
+        }
+        extension.name
+    }
+
+    fn known_plugin(&mut self, path: &Path<'_>, name: &str) {
+        if !self.plugins.iter().any(|known| known == name) {
+            let text = format!("no `cluster_specifier_plugins` of the route table has the name `{name}`");
+            self.report.error(path, "unknown-plugin", text);
         }
     }
 

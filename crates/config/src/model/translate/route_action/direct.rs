@@ -22,7 +22,8 @@ impl Context<'_> {
             return None;
         };
         let body = message.body.and_then(|source| self.data_source(&path.field("body"), source)).unwrap_or_default();
-        if body.len() > rules.max_direct_response_body {
+        // 0 is no limit, as in Envoy.
+        if rules.max_direct_response_body > 0 && body.len() > rules.max_direct_response_body {
             let text =
                 format!("response body size is {} bytes; maximum is {}", body.len(), rules.max_direct_response_body);
             let help = "raise `max_direct_response_body_size_bytes` of the route table";

@@ -70,14 +70,13 @@ impl Context<'_> {
                 Some(RouteAction::Forward(Box::new(forward)))
             }
             Some(Action::Redirect(redirect)) => {
-                self.redirect(&path.field("redirect"), redirect).map(RouteAction::Redirect)
+                self.redirect(&path.field("redirect"), redirect, around.path).map(RouteAction::Redirect)
             }
             Some(Action::DirectResponse(direct)) => {
                 self.direct_response(&path.field("direct_response"), direct, around.rules).map(RouteAction::Direct)
             }
-            Some(Action::NonForwardingAction(_)) => Some(RouteAction::NonForwarding),
-            // The field check has refused it.
-            Some(Action::FilterAction(_)) => None,
+            // Envoy forwards neither.
+            Some(Action::NonForwardingAction(_) | Action::FilterAction(_)) => Some(RouteAction::NonForwarding),
             None => {
                 let message = "a route needs one of `route`, `redirect`, `direct_response`, `non_forwarding_action`";
                 self.report.error(path, "missing-action", message);

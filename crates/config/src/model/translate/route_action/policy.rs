@@ -98,7 +98,7 @@ impl Context<'_> {
             changes.extend(match mutation.action {
                 Some(Action::Append(option)) => self.addition(&path.field("append"), option).map(HeaderChange::Add),
                 Some(Action::Remove(name)) => {
-                    self.changed_header(&path.field("remove"), &name, "removed").map(HeaderChange::Remove)
+                    self.touched_header(&path.field("remove"), &name, "removed").map(HeaderChange::Remove)
                 }
                 Some(Action::RemoveOnMatch(on)) => {
                     let path = path.field("remove_on_match");
@@ -183,7 +183,7 @@ impl Context<'_> {
         let copied = policy.response_headers_to_copy.iter().enumerate();
         let copy_headers = copied
             .filter_map(|(index, name)| {
-                self.changed_header(&path.item("response_headers_to_copy", index), name, "copied")
+                self.touched_header(&path.item("response_headers_to_copy", index), name, "copied")
             })
             .collect();
         Some(Box::new(InternalRedirectPolicy {

@@ -6,11 +6,16 @@ use http::StatusCode;
 use super::super::Context;
 use crate::model::{
     report::Path,
-    route::{Redirect, RedirectPath},
+    route::{PathMatch, Redirect, RedirectPath},
 };
 
 impl Context<'_> {
-    pub(super) fn redirect(&mut self, path: &Path<'_>, message: pb::RedirectAction) -> Option<Redirect> {
+    pub(super) fn redirect(
+        &mut self,
+        path: &Path<'_>,
+        message: pb::RedirectAction,
+        matched: Option<&PathMatch>,
+    ) -> Option<Redirect> {
         use pb::redirect_action::{PathRewriteSpecifier as By, RedirectResponseCode as Code, SchemeRewriteSpecifier};
         let status = match message.response_code() {
             Code::MovedPermanently => StatusCode::MOVED_PERMANENTLY,
@@ -28,7 +33,13 @@ impl Context<'_> {
         let location = match message.path_rewrite_specifier {
             None => RedirectPath::Keep,
             Some(By::PathRedirect(text)) => RedirectPath::Replace(text),
-            Some(By::PrefixRewrite(prefix)) => RedirectPath::Prefix(prefix),
+            Some(By::PrefixRewrite(prefix)) => {
+                if !prefix.is_empty() && matches!(matched, Some(PathMatch::Template(_))) {
+                    let text = "`prefix_rewrite` cannot be used with a `path_match_policy`";
+                    self.report.error(&path.field("prefix_rewrite"), "conflicting-fields", text);
+                }
+                RedirectPath::Prefix(prefix)
+            }
             Some(By::RegexRewrite(rewrite)) => {
                 let (regex, substitution) = self.substitution(&path.field("regex_rewrite"), rewrite)?;
                 RedirectPath::Regex(regex, substitution)

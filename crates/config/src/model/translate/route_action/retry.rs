@@ -100,7 +100,7 @@ impl Context<'_> {
                 wire::ResetHeaderFormat::Seconds => ResetHeaderFormat::Seconds,
                 wire::ResetHeaderFormat::UnixTimestamp => ResetHeaderFormat::UnixTimestamp,
             };
-            let name = self.header_name(&path.item("reset_headers", index).field("name"), &header.name);
+            let name = self.any_header(&path.item("reset_headers", index).field("name"), &header.name);
             headers.extend(name.map(|name| ResetHeader { name, format }));
         }
         RateLimitedBackOff { headers, max }

@@ -102,7 +102,7 @@ fn a_matcher_is_refused_where_envoy_refuses_it() {
     assert_eq!(only_error(&with_host(&input)).0, "bad-matcher-input");
     let inner = tree(&action).replace("direct_response: {status: 200}", "route: {cluster_specifier_plugin: x}");
     let at = format!("{on_match}.action.typed_config.route.cluster_specifier_plugin");
-    assert_eq!(only_error(&with_host(&inner)), ("not-supported-yet", at));
+    assert_eq!(only_error(&with_host(&inner)), ("unknown-plugin", at));
 }
 
 #[test]

@@ -210,10 +210,9 @@ fn mistakes_in_routes_are_found() {
 fn what_is_not_built_is_refused_with_its_place() {
     for (route, path) in [
         (
-            "match: {prefix: /}, route: {cluster: c, retry_policy_typed_config: {\"@type\": type.googleapis.com/envoy.config.route.v3.RetryPolicy}}",
-            "route.retry_policy_typed_config",
+            "match: {prefix: /}, route: {inline_cluster_specifier_plugin: {extension: {name: p, typed_config: {\"@type\": type.googleapis.com/google.protobuf.Struct}}}}",
+            "route.inline_cluster_specifier_plugin.extension",
         ),
-        ("match: {prefix: /}, route: {cluster_specifier_plugin: x}", "route.cluster_specifier_plugin"),
         (
             "match: {prefix: /}, route: {cluster: c}, typed_per_filter_config: {f: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.buffer.v3.BufferPerRoute, disabled: true}}",
             "typed_per_filter_config[\"f\"]",
@@ -236,4 +235,53 @@ fn an_xds_table_does_not_look_for_clusters() {
     let (table, found) = translate_route_config(&wire, &Options::default());
     assert!(found.is_empty(), "{found:#?}");
     assert_eq!(table.unwrap().name, "t");
+}
+
+#[test]
+fn routes_of_optional_plugins_that_nobody_has_are_left_out() {
+    let plugin = "{is_optional: true, extension: {name: p, typed_config: {\"@type\": \
+                  type.googleapis.com/google.protobuf.Struct}}}";
+    let inline = format!("inline_cluster_specifier_plugin: {plugin}");
+    for route in [inline.as_str(), "cluster_specifier_plugin: p"] {
+        let routes =
+            format!("[{{match: {{prefix: /p}}, route: {{{route}}}}}, {{match: {{prefix: /}}, redirect: {{}}}}]");
+        let table = format!(
+            "cluster_specifier_plugins: [{plugin}]\nvirtual_hosts: [{{name: v, domains: [a], routes: {routes}}}]"
+        );
+        let kind = "envoy.config.route.v3.RouteConfiguration";
+        let wire = crate::load(kind, source(&table), LoadOptions::default()).wire;
+        let (table, found) = translate_route_config(&wire, &Options::default());
+        assert!(found.iter().all(|found| found.code == "optional-plugin-left-out"), "{found:#?}");
+        assert_eq!(table.unwrap().virtual_hosts[0].routes.len(), 1);
+    }
+}
+
+#[test]
+fn what_no_filter_reads_is_ignored() {
+    for said in [
+        "cors: {allow_origin_string_match: [{exact: a}]}",
+        "rate_limits: [{actions: [{remote_address: {}}]}]",
+        "retry_policy_typed_config: {\"@type\": type.googleapis.com/envoy.config.route.v3.RetryPolicy}",
+    ] {
+        let route = with_route(&format!("match: {{prefix: /}}, route: {{cluster: c, {said}}}"));
+        assert!(warnings(&route).contains(&"ignored-field"), "{said}");
+        assert!(warnings(&with_host(&format!("{ALL_TO_C}, {said}"))).contains(&"ignored-field"), "{said}");
+    }
+}
+
+#[test]
+fn a_header_that_cannot_be_is_not_removed_but_cannot_be_added() {
+    let route = |said: &str| with_route(&format!("match: {{prefix: /}}, route: {{cluster: c}}, {said}"));
+    assert_eq!(warnings(&route("request_headers_to_remove: [a b]")), ["impossible-header-name"]);
+    assert_eq!(only_error(&route("request_headers_to_add: [{header: {key: a b, value: c}}]")).0, "bad-header-name");
+}
+
+#[test]
+fn a_template_has_no_prefix_that_a_redirect_could_rewrite() {
+    let matched = "match: {path_match_policy: {name: t, typed_config: {\"@type\": \
+                   type.googleapis.com/envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig, \
+                   path_template: '/a/{b}'}}}";
+    quiet(&with_route(&format!("{matched}, redirect: {{path_redirect: /x}}")));
+    let found = only_error(&with_route(&format!("{matched}, redirect: {{prefix_rewrite: /x}}")));
+    assert_eq!(found, ("conflicting-fields", format!("{ROUTES}.routes[0].redirect.prefix_rewrite")));
 }

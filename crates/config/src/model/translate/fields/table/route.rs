@@ -2,7 +2,9 @@
 
 use super::Support;
 
-const HEDGING: &str = "Envoy does not read it either";
+const UNREAD: &str = "Envoy does not read it either";
+const CORS: &str = "it matters only with the CORS filter, which is refused";
+const RATE_LIMITS: &str = "it matters only with the rate limit filter, which is refused";
 const VALIDATION: &str = "it only concerns validation";
 
 pub(super) const TABLE: &[Support] = &[
@@ -25,8 +27,10 @@ pub(super) const TABLE: &[Support] = &[
             "vhost_header",
             "metadata",
             "typed_per_filter_config",
+            "cluster_specifier_plugins",
         ],
     ),
+    Support::of("envoy.config.route.v3.ClusterSpecifierPlugin", &["*"]),
     Support::of(
         "envoy.config.route.v3.VirtualHost",
         &[
@@ -51,7 +55,8 @@ pub(super) const TABLE: &[Support] = &[
             "metadata",
             "typed_per_filter_config",
         ],
-    ),
+    )
+    .ignoring(&[("cors", CORS), ("rate_limits", RATE_LIMITS), ("retry_policy_typed_config", UNREAD)]),
     Support::of(
         "envoy.config.route.v3.Route",
         &[
@@ -61,6 +66,7 @@ pub(super) const TABLE: &[Support] = &[
             "redirect",
             "direct_response",
             "non_forwarding_action",
+            "filter_action",
             "request_headers_to_add",
             "request_headers_to_remove",
             "response_headers_to_add",
@@ -75,9 +81,9 @@ pub(super) const TABLE: &[Support] = &[
     .ignoring(&[
         ("decorator", "it matters only with tracing, which is refused"),
         ("tracing", "it matters only with tracing, which is refused"),
-    ])
-    .never(&[("filter_action", "Envoy uses it inside itself")]),
+    ]),
     Support::of("envoy.config.route.v3.NonForwardingAction", &["*"]),
+    Support::of("envoy.config.route.v3.FilterAction", &["*"]),
     Support::of(
         "envoy.config.route.v3.RouteMatch",
         &[
@@ -140,6 +146,8 @@ pub(super) const TABLE: &[Support] = &[
             "cluster",
             "cluster_header",
             "weighted_clusters",
+            "cluster_specifier_plugin",
+            "inline_cluster_specifier_plugin",
             "cluster_not_found_response_code",
             "prefix_rewrite",
             "regex_rewrite",
@@ -171,7 +179,10 @@ pub(super) const TABLE: &[Support] = &[
     )
     .ignoring(&[
         ("metadata_match", "it matters only with subset load balancing, which is refused"),
-        ("include_vh_rate_limits", "it matters only with rate limits, which are refused"),
+        ("include_vh_rate_limits", RATE_LIMITS),
+        ("rate_limits", RATE_LIMITS),
+        ("cors", CORS),
+        ("retry_policy_typed_config", UNREAD),
     ]),
     Support::of("envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig", &["*"]),
     Support::of("envoy.config.route.v3.RouteAction.MaxStreamDuration", &["*"]),
@@ -202,7 +213,7 @@ pub(super) const TABLE: &[Support] = &[
     Support::of("envoy.extensions.retry.host.omit_host_metadata.v3.OmitHostMetadataConfig", &["*"]),
     Support::of("envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig", &["*"]),
     Support::of("envoy.config.route.v3.HedgePolicy", &["hedge_on_per_try_timeout"])
-        .ignoring(&[("initial_requests", HEDGING), ("additional_request_chance", HEDGING)]),
+        .ignoring(&[("initial_requests", UNREAD), ("additional_request_chance", UNREAD)]),
     Support::of("envoy.config.route.v3.RouteAction.RequestMirrorPolicy", &["*"]),
     Support::of("envoy.config.common.mutation_rules.v3.HeaderMutation", &["*"]),
     Support::of("envoy.config.common.mutation_rules.v3.HeaderMutation.RemoveOnMatch", &["*"]),
