@@ -222,7 +222,11 @@ impl Stream {
                 self.redirect(redirect, &route, down);
                 Ok(Flow::Done)
             }
-            RouteAction::NonForwarding => Err(Failure::NoRoute),
+            // To Envoy this is a cluster without a name.
+            RouteAction::NonForwarding => {
+                self.hcm.router_stats.inc(router_stats::NO_CLUSTER);
+                Err(Failure::NoCluster(http::StatusCode::SERVICE_UNAVAILABLE))
+            }
             RouteAction::Forward(forward) => self.forward(&host, &route, forward, down).await,
         }
     }

@@ -23,7 +23,7 @@ pub enum RouteAction {
     Redirect(Redirect),
     /// `direct_response`
     Direct(DirectResponse),
-    /// `non_forwarding_action`
+    /// `non_forwarding_action`, `filter_action`: no cluster is found.
     NonForwarding,
 }
 
