@@ -110,6 +110,46 @@ fn headers_and_other_actions_count() {
     assert_eq!(report["routing"]["verdict"], "no_virtual_host");
 }
 
+/// What `nuncio explain` says to people about a request to `config/traffic-policy.yaml`.
+fn told(url: &str, arguments: &[&str]) -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config/traffic-policy.yaml");
+    let output = run(&[&["explain", "-c", path, "GET", url], arguments].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+#[test]
+fn the_policy_of_a_route_takes_the_place_of_its_virtual_hosts_as_a_whole() {
+    let setting = |told: &str, name: &str| {
+        let line = told.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
+        line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
+    };
+    let told_checkout = told("http://shop.example.com/api/v1/checkout", &[]);
+    assert!(setting(&told_checkout, "retry_on").starts_with("connect-failure /"), "{told_checkout}");
+    assert_eq!(setting(&told_checkout, "per_try_timeout"), "no limit default");
+    assert_eq!(setting(&told_checkout, "retry_back_off"), "25ms to 250ms, jittered default");
+    let told_orders = told("http://shop.example.com/api/v1/orders", &["--random", "0"]);
+    let listed = setting(&told_orders, "retry_on");
+    assert!(listed.starts_with("gateway-error,connect-failure,refused-stream /"), "a blank before the place: {listed}");
+    assert!(setting(&told_orders, "per_try_timeout").starts_with("1s /"), "{told_orders}");
+    let hedged = told(
+        "http://shop.example.com/search",
+        &["-H", "x-envoy-hedge-on-per-try-timeout: true", "--client", "10.0.0.1"],
+    );
+    assert_eq!(setting(&hedged, "hedge_on_per_try_timeout"), "true header x-envoy-hedge-on-per-try-timeout");
+}
+
+#[test]
+fn budgets_hashes_mirrors_and_redirects_are_told() {
+    let orders = told("http://shop.example.com/api/v1/orders", &[]);
+    assert!(orders.contains("retry_budget            20 % of the requests, at least 3"), "{orders}");
+    let search = told("http://shop.example.com/search", &[]);
+    assert!(search.contains("mirrored to   shop_next, 5 of 100"), "{search}");
+    assert!(search.contains("hash_policy               2 policies"), "{search}");
+    let downloads = told("http://shop.example.com/downloads/x", &[]);
+    assert!(downloads.contains("internal_redirect_policy  up to 2 of 302,307"), "{downloads}");
+}
+
 #[test]
 fn what_cannot_be_answered_is_one_sentence() {
     let (_folder, path) = file();

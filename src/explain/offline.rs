@@ -9,7 +9,7 @@ use nuncio_config::{
         cluster::{EndpointHealth, LbPolicy, UpstreamProtocol},
     },
 };
-use nuncio_proxy::explain::{BreakerReport, ClusterReport, Clusters, HostReport, Place, Places};
+use nuncio_proxy::explain::{BreakerReport, BudgetReport, ClusterReport, Clusters, HostReport, Place, Places};
 use nuncio_upstream::{Breaker, RoutingPriority};
 
 /// The texts of the configuration.
@@ -97,8 +97,12 @@ pub(super) fn breakers(
     let all = [Breaker::Connections, Breaker::Pending, Breaker::Requests, Breaker::Retries];
     let of = |priority: RoutingPriority| {
         all.map(|breaker| {
-            let (limit, in_use) = state(priority, breaker, breaker.limit(priority.limits(cluster)));
-            BreakerReport { priority: priority.as_str(), name: breaker.as_str(), limit, in_use }
+            let limits = priority.limits(cluster);
+            let (limit, in_use) = state(priority, breaker, breaker.limit(limits));
+            let budget = limits.retry_budget.filter(|_| breaker == Breaker::Retries);
+            let retry_budget =
+                budget.map(|budget| BudgetReport { percent: budget.percent, at_least: budget.min_concurrency });
+            BreakerReport { priority: priority.as_str(), name: breaker.as_str(), limit, retry_budget, in_use }
         })
     };
     RoutingPriority::BOTH.into_iter().flat_map(of).collect()

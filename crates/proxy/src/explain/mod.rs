@@ -244,9 +244,21 @@ pub struct BreakerReport {
     pub name: &'static str,
     /// Its limit.
     pub limit: u64,
+    /// What limits retries in place of `max_retries`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_budget: Option<BudgetReport>,
     /// In use now; only live.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_use: Option<u64>,
+}
+
+/// A `retry_budget`.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct BudgetReport {
+    /// `budget_percent`
+    pub percent: f64,
+    /// `min_retry_concurrency`
+    pub at_least: u64,
 }
 
 /// Why a question has no answer.

@@ -48,6 +48,15 @@ impl Collector<'_> {
         self.found.push(Setting { name, value, from });
     }
 
+    /// Where a policy is that a route has as a whole, else its virtual host.
+    fn written(&self, roots: &Roots, policy: &str) -> String {
+        let [own, hosts] = [&roots.route, &roots.host].map(|root| format!("{root}.{policy}"));
+        match self.sources.places.find(&own) {
+            Place::Absent => hosts,
+            Place::At(_) | Place::Unknown => own,
+        }
+    }
+
     /// A value that a header of the request gives.
     fn by_header(&mut self, name: &'static str, value: String, header: &HeaderName) {
         self.found.push(Setting { name, value, from: format!("header {header}") });
@@ -79,6 +88,14 @@ pub(super) fn collect(
     let priority = if forward.high_priority { "HIGH" } else { "DEFAULT" };
     all.add("priority", priority.to_owned(), &[own("priority")], !forward.high_priority);
     retries(&mut all, forward, plan, request, roots);
+    if !forward.hash.is_empty() {
+        all.add("hash_policy", format!("{} policies", forward.hash.len()), &[own("hash_policy")], false);
+    }
+    if let Some(policy) = &forward.internal_redirect {
+        let codes: Vec<&str> = policy.codes.iter().map(|code| code.as_str()).collect();
+        let value = format!("up to {} of {}", policy.max, codes.join(","));
+        all.add("internal_redirect_policy", value, &[own("internal_redirect_policy")], false);
+    }
     all.found
 }
 
@@ -106,8 +123,8 @@ fn retries(all: &mut Collector<'_>, forward: &Forward, plan: &Plan, request: &Re
         all.add("retry_policy", "none".to_owned(), &[], true);
         return;
     };
-    let policies = [format!("{}.retry_policy", roots.route), format!("{}.retry_policy", roots.host)];
-    let fields = |field: &str| policies.iter().map(|policy| format!("{policy}.{field}")).collect::<Vec<_>>();
+    let policy_at = all.written(roots, "retry_policy");
+    let fields = |field: &str| [format!("{policy_at}.{field}")];
     let headers = [names::X_ENVOY_RETRY_ON, names::X_ENVOY_RETRY_GRPC_ON];
     let configured = forward.retry.as_ref().map_or(RetryOn::empty(), |policy| policy.on);
     match headers.iter().find(|name| request.headers.contains(name)).filter(|_| state.on() != configured) {
@@ -141,8 +158,12 @@ fn retries(all: &mut Collector<'_>, forward: &Forward, plan: &Plan, request: &Re
         all.add("retry_host_predicate", predicates, &fields("retry_host_predicate"), false);
     }
     if plan.timeouts.hedge != HedgePolicy::default().on_per_try_timeout {
-        let fields = [format!("{}.hedge_policy", roots.route), format!("{}.hedge_policy", roots.host)];
-        all.add("hedge_on_per_try_timeout", "true".to_owned(), &fields, false);
+        if request.headers.contains(&names::X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT) {
+            all.by_header("hedge_on_per_try_timeout", "true".to_owned(), &names::X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT);
+        } else {
+            let field = all.written(roots, "hedge_policy");
+            all.add("hedge_on_per_try_timeout", "true".to_owned(), &[field], false);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::{Action, ClusterReport, ForwardReport, Report};
+use super::{Action, BudgetReport, ClusterReport, ForwardReport, Report};
 use crate::route::{Explanation, Outcome, Verdict};
 
 /// Routes that failed are shown up to so many; the rest is counted.
@@ -100,7 +100,7 @@ fn write_forward(forward: &ForwardReport, f: &mut Formatter<'_>) -> fmt::Result 
     }
     writeln!(f, "settings")?;
     for setting in &forward.settings {
-        writeln!(f, "  {:<26}{:<24}{}", setting.name, setting.value, setting.from)?;
+        writeln!(f, "  {:<26}{:<24}  {}", setting.name, setting.value, setting.from)?;
     }
     match (&forward.upstream, &forward.cluster) {
         (Some(cluster), _) => write_cluster(cluster, f),
@@ -126,7 +126,13 @@ fn write_cluster(cluster: &ClusterReport, f: &mut Formatter<'_>) -> fmt::Result 
     writeln!(f, "breakers")?;
     for breaker in &cluster.breakers {
         let in_use = breaker.in_use.map_or_else(String::new, |count| format!("{count} of "));
-        writeln!(f, "  {:<10}{:<24}{in_use}{}", breaker.priority, breaker.name, breaker.limit)?;
+        write!(f, "  {:<10}", breaker.priority)?;
+        match breaker.retry_budget {
+            Some(BudgetReport { percent, at_least }) => {
+                writeln!(f, "{:<24}{in_use}{percent} % of the requests, at least {at_least}", "retry_budget")?;
+            }
+            None => writeln!(f, "{:<24}{in_use}{}", breaker.name, breaker.limit)?,
+        }
     }
     Ok(())
 }
