@@ -140,6 +140,17 @@ fn the_policy_of_a_route_takes_the_place_of_its_virtual_hosts_as_a_whole() {
 }
 
 #[test]
+fn the_page_about_routing_shows_what_is_told() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/routing.md")).unwrap();
+    let (_, shown) = page.split_once("```text\n").unwrap();
+    let (shown, _) = shown.split_once("```").unwrap();
+    let told = told("http://shop.example.com/api/v1/orders", &[]).replace(concat!(env!("CARGO_MANIFEST_DIR"), "/"), "");
+    for line in shown.lines() {
+        assert!(told.lines().any(|other| other == line), "{line:?} is not in\n{told}");
+    }
+}
+
+#[test]
 fn budgets_hashes_mirrors_and_redirects_are_told() {
     let orders = told("http://shop.example.com/api/v1/orders", &[]);
     assert!(orders.contains("retry_budget            20 % of the requests, at least 3"), "{orders}");
