@@ -26,6 +26,21 @@ fn flaky(version: Version, failures: usize) -> Upstream {
     })
 }
 
+/// Does not answer on its first connection, and says `ok` on the others.
+fn silent_at_first() -> Upstream {
+    let calls = Arc::new(AtomicUsize::new(0));
+    Upstream::scripted(move |mut wire| {
+        let first = calls.fetch_add(1, Ordering::Relaxed) == 0;
+        async move {
+            wire.head().await;
+            if !first {
+                wire.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+            }
+            wire.read_to_end().await;
+        }
+    })
+}
+
 fn retrying(upstream: &Upstream, version: Version, policy: &str) -> Config {
     Config::new()
         .cluster(Cluster::new("up").host(upstream.address()).version(version))
@@ -112,17 +127,7 @@ async fn a_refused_connection_is_tried_again_and_the_reply_says_so() {
 
 #[tokio::test]
 async fn a_try_that_is_late_is_given_up_for_another() {
-    let calls = Arc::new(AtomicUsize::new(0));
-    let upstream = Upstream::scripted(move |mut wire| {
-        let first = calls.fetch_add(1, Ordering::Relaxed) == 0;
-        async move {
-            wire.head().await;
-            if !first {
-                wire.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
-            }
-            wire.read_to_end().await;
-        }
-    });
+    let upstream = silent_at_first();
     let proxy = Proxy::start(&retrying(&upstream, Version::Http1, "retry_on: 5xx, per_try_timeout: 0.05s")).await;
     let answer = Client::connect(Version::Http1, proxy.address()).await.get("/").await;
     assert_eq!((answer.status.as_u16(), answer.text().as_str()), (200, "ok"));
@@ -137,17 +142,7 @@ async fn a_try_that_is_late_is_given_up_for_another() {
 
 #[tokio::test]
 async fn with_hedging_the_first_good_answer_wins_and_the_other_try_ends() {
-    let calls = Arc::new(AtomicUsize::new(0));
-    let upstream = Upstream::scripted(move |mut wire| {
-        let first = calls.fetch_add(1, Ordering::Relaxed) == 0;
-        async move {
-            wire.head().await;
-            if !first {
-                wire.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
-            }
-            wire.read_to_end().await;
-        }
-    });
+    let upstream = silent_at_first();
     let config = Config::new().cluster(Cluster::new("up").host(upstream.address())).route(
         "/",
         &format!(

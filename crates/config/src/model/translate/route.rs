@@ -147,16 +147,7 @@ fn virtual_host(
     };
     let limit = request_buffer_limit(&message.per_request_buffer_limit_bytes, message.request_body_buffer_limit);
     let policies = cx.host_policies(path, &mut message, rules, mirrors);
-    let mut reached = shadow::Reached::default();
-    let mut routes = Vec::with_capacity(message.routes.len());
-    for (index, wire) in message.routes.into_iter().enumerate() {
-        let path = path.item("routes", index);
-        if let Some(mut route) = route(cx, &path, wire, rules, &policies) {
-            route.request_buffer_limit = route.request_buffer_limit.or(limit);
-            reached.check(&mut cx.report, &path, index, &route.matches);
-            routes.push(route.into());
-        }
-    }
+    let routes = routes(cx, path, message.routes, rules, &policies, limit);
     let matcher = message.matcher.and_then(|tree| {
         let path = path.field("matcher");
         if !routes.is_empty() {
@@ -191,6 +182,28 @@ fn virtual_host(
         metadata: metadata(message.metadata),
         per_filter: cx.per_filter(path, message.typed_per_filter_config),
     }
+}
+
+/// The routes of a virtual host in order. One that can never be reached is warned about.
+fn routes(
+    cx: &mut Context<'_>,
+    path: &Path<'_>,
+    messages: Vec<pb::Route>,
+    rules: TableRules,
+    policies: &HostPolicies,
+    buffer_limit: Option<u64>,
+) -> Vec<Arc<Route>> {
+    let mut reached = shadow::Reached::default();
+    let mut routes = Vec::with_capacity(messages.len());
+    for (index, message) in messages.into_iter().enumerate() {
+        let path = path.item("routes", index);
+        if let Some(mut route) = route(cx, &path, message, rules, policies) {
+            route.request_buffer_limit = route.request_buffer_limit.or(buffer_limit);
+            reached.check(&mut cx.report, &path, index, &route.matches);
+            routes.push(route.into());
+        }
+    }
+    routes
 }
 
 /// The routes that one action of a matcher leads to.

@@ -8,6 +8,7 @@ use envoy_types::pb::envoy::config::route::v3 as pb;
 
 use super::super::{Context, extension, header, route::TableRules};
 use crate::model::{
+    matcher::MatchedHeader,
     report::Path,
     route::{ClusterSpecifier, RandomValue, WeightedCluster},
 };
@@ -100,6 +101,14 @@ impl Context<'_> {
         name.into()
     }
 
+    /// The header that names a cluster in place of a name, when one is given; `None` when it cannot be one.
+    pub(super) fn cluster_header(&mut self, path: &Path<'_>, name: &str) -> Option<Option<MatchedHeader>> {
+        if name.is_empty() {
+            return Some(None);
+        }
+        self.matched_header(&path.field("cluster_header"), name).map(Some)
+    }
+
     fn unknown_cluster(&mut self, path: &Path<'_>, name: &str, role: &str) {
         let known = self.clusters.iter().flatten().map(|known| &**known);
         let closest = (self.guesses > 0).then(|| extension::closest(name, known)).flatten();
@@ -159,10 +168,7 @@ impl Context<'_> {
             self.report.error(path, "missing-weight", text);
         }
         let runtime_key = (!runtime_key_prefix.is_empty()).then(|| format!("{runtime_key_prefix}.{}", message.name));
-        let header = match message.cluster_header.as_str() {
-            "" => None,
-            name => Some(self.matched_header(&path.field("cluster_header"), name)?),
-        };
+        let header = self.cluster_header(path, &message.cluster_header)?;
         let name = match header {
             Some(_) => Arc::from(""),
             None => self.known_cluster(&path.field("name"), message.name, rules, "cluster"),

@@ -66,10 +66,7 @@ impl Context<'_> {
             self.report.error(path, "missing-cluster", text);
             return None;
         }
-        let cluster_header = match message.cluster_header.as_str() {
-            "" => None,
-            name => Some(self.matched_header(&path.field("cluster_header"), name)?),
-        };
+        let cluster_header = self.cluster_header(path, &message.cluster_header)?;
         let cluster = match cluster_header {
             Some(_) => Arc::from(""),
             None => self.known_cluster(&path.field("cluster"), message.cluster, rules, "shadow cluster"),
