@@ -54,7 +54,7 @@ pub(super) fn build(options: Options, bootstrap: Bootstrap, log: Arc<Log>) -> Re
     let mut bound = bind_all(&bootstrap.listeners, workers).map_err(|error| error.to_string())?;
     // Envoy lists the stats of its client for internal requests; ours has none of them yet.
     let _ = store.group(&router_stats::TEMPLATE, http_scope("async-client"));
-    let stats = ServerStats::new(&store, workers, bound.len(), &bootstrap);
+    let stats = ServerStats::new(&store, &options.flags, workers, bound.len(), &bootstrap);
     let runtime = RuntimeLoader::new(&bootstrap, &store);
     let upstreams = Upstreams::new(&bootstrap, &store, &Runtime::new(runtime.source()));
     let machine_address = machine_address(options.flags.local_address_ip_version.as_deref() == Some("v6"));

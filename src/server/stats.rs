@@ -9,13 +9,15 @@ use nuncio_config::model::Bootstrap;
 use nuncio_stats::{
     Group, ScopeName, Shard, Store, Template,
     templates::{
-        admin_listener_scope, cluster_manager_stats as clusters, listener_manager_stats as listeners, listener_stats,
-        overload_stats, overload_stream_stats, server_stats, server_worker_scope, thread_local_cluster_manager_scope,
-        thread_local_cluster_manager_stats as inflated, watchdog_stats,
+        admin_listener_scope, cluster_manager_stats as clusters, hot_restart_stats,
+        listener_manager_stats as listeners, listener_stats, overload_stats, overload_stream_stats, server_stats,
+        server_worker_scope, thread_local_cluster_manager_scope, thread_local_cluster_manager_stats as inflated,
+        watchdog_stats,
     },
 };
 
 use super::{Server, process, version};
+use crate::cli::Flags;
 
 /// The main thread's writers.
 pub(crate) struct ServerStats {
@@ -25,13 +27,22 @@ pub(crate) struct ServerStats {
 
 impl ServerStats {
     /// Registers everything and writes what does not change.
-    pub(super) fn new(store: &Store, workers: usize, listener_count: usize, bootstrap: &Bootstrap) -> Self {
+    pub(super) fn new(
+        store: &Store,
+        flags: &Flags,
+        workers: usize,
+        listener_count: usize,
+        bootstrap: &Bootstrap,
+    ) -> Self {
         let named =
             |template: &'static Template, name: &str| store.group(template, ScopeName::root().part(name)).shard(0);
         let stats = Self {
             server: named(&server_stats::TEMPLATE, "server"),
             listeners: named(&listeners::TEMPLATE, "listener_manager"),
         };
+        if !flags.disable_hot_restart {
+            named(&hot_restart_stats::TEMPLATE, "server").gauge_set(hot_restart_stats::HOT_RESTART_GENERATION, 1);
+        }
         for scope in ["main_thread", "workers", "server.main_thread"] {
             named(&watchdog_stats::TEMPLATE, scope);
         }
@@ -55,7 +66,6 @@ impl ServerStats {
         let server = &self.server;
         server.gauge_set(server_stats::CONCURRENCY, workers as u64);
         server.gauge_set(server_stats::HOT_RESTART_EPOCH, 0);
-        server.gauge_set(server_stats::HOT_RESTART_GENERATION, 1);
         server.gauge_set(server_stats::VERSION, version::number());
         server.gauge_set(server_stats::FIPS_MODE, 0);
         server.gauge_set(server_stats::PARENT_CONNECTIONS, 0);

@@ -35,8 +35,8 @@ pub use listener::{
 };
 pub use load_balancer::{maglev_stats, ring_hash_stats, subset_stats};
 pub use server::{
-    cluster_manager_stats, config_reload_stats, control_plane_stats, dns_stats, filesystem_stats, overload_stats,
-    overload_stream_stats, runtime_stats, server_stats, server_worker_scope, subscription_stats,
+    cluster_manager_stats, config_reload_stats, control_plane_stats, dns_stats, filesystem_stats, hot_restart_stats,
+    overload_stats, overload_stream_stats, runtime_stats, server_stats, server_worker_scope, subscription_stats,
     thread_local_cluster_manager_scope, thread_local_cluster_manager_stats, watchdog_stats,
 };
 pub use tcp::{tcp_scope, tcp_stats};

@@ -12,12 +12,21 @@ stat_template! {
         }
         gauges {
             fips_mode => "compilation_settings.fips_mode", concurrency, days_until_first_cert_expiring,
-            hot_restart_epoch, hot_restart_generation, live, memory_allocated, memory_heap_size,
+            hot_restart_epoch, live, memory_allocated, memory_heap_size,
             memory_physical_size, parent_connections, seconds_until_first_ocsp_response_expiring, state,
             stats_recent_lookups, total_connections, uptime, version,
         }
         histograms {
             initialization_time_ms: Milliseconds,
+        }
+    }
+}
+
+stat_template! {
+    /// `server.`, unless hot restart is disabled.
+    pub mod hot_restart_stats {
+        gauges {
+            hot_restart_generation,
         }
     }
 }

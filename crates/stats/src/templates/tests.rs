@@ -51,6 +51,7 @@ fn minimal_server() -> Arc<Store> {
         (&watchdog_stats::TEMPLATE, part("main_thread")),
         (&runtime_stats::TEMPLATE, part("runtime")),
         (&server_stats::TEMPLATE, part("server")),
+        (&hot_restart_stats::TEMPLATE, part("server")),
         (&watchdog_stats::TEMPLATE, part("server.main_thread")),
         (&watchdog_stats::TEMPLATE, server_worker_scope(0)),
         (&thread_local_cluster_manager_stats::TEMPLATE, part("thread_local_cluster_manager.main_thread")),
