@@ -57,6 +57,11 @@ pub(crate) fn response_levels<'a>(
     own.into_iter().chain(rest).collect()
 }
 
+/// Whether any level but that of a weighted cluster changes responses.
+pub(crate) fn changes_responses(table: &RouteTable, host: &VirtualHost, route: &Route) -> bool {
+    [&route.response_headers, &host.response_headers, &table.response_headers].iter().any(|level| !level.is_empty())
+}
+
 /// `most_specific` comes first, and last where the table says that the last word is the route's.
 fn ordered<'a>(table: &RouteTable, most_specific: [&'a HeaderMutation; 3]) -> Levels<'a> {
     let mut levels: Levels<'a> = most_specific.into_iter().filter(|level| !level.is_empty()).collect();

@@ -104,9 +104,9 @@ pub struct UpstreamInfo {
     pub host: Option<SocketAddress>,
     /// Host name of the last attempt.
     pub host_name: Option<Arc<str>>,
-    /// `metadata` of the cluster.
+    /// `metadata` of the cluster, if it has any.
     pub cluster_metadata: Option<Arc<Metadata>>,
-    /// `metadata` of the host of the last attempt.
+    /// `metadata` of the host of the last attempt, if it has any.
     pub metadata: Option<Arc<Metadata>>,
     /// Our address of the last attempt.
     pub local: Option<SocketAddress>,

@@ -181,6 +181,11 @@ impl Context {
         room > 0
     }
 
+    /// This process has a zone.
+    pub(crate) fn has_zone(&self) -> bool {
+        !self.local_zone.is_empty()
+    }
+
     /// `zone.<local>.<zone>.`, listed from the first time on.
     pub(crate) fn zone_stats(&self, zone: &str) -> Option<Rc<Shard>> {
         if zone.is_empty() || self.local_zone.is_empty() {

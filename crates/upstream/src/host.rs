@@ -87,6 +87,11 @@ impl Host {
         self.state.description.hostname()
     }
 
+    /// The same to keep; `None` when there is none.
+    pub fn shared_hostname(&self) -> Option<Arc<str>> {
+        self.state.description.shared_hostname()
+    }
+
     /// The locality.
     pub fn locality(&self) -> Arc<Locality> {
         Arc::clone(&self.state.entry.borrow().locality)
@@ -95,6 +100,12 @@ impl Host {
     /// `metadata.filter_metadata` of the endpoint.
     pub fn metadata(&self) -> Arc<Metadata> {
         Arc::clone(&self.state.entry.borrow().metadata)
+    }
+
+    /// The same, `None` where there is nothing in it.
+    pub fn own_metadata(&self) -> Option<Arc<Metadata>> {
+        let entry = self.state.entry.borrow();
+        (!entry.metadata.is_empty()).then(|| Arc::clone(&entry.metadata))
     }
 
     /// Its priority, 0 first.

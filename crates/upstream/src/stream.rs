@@ -28,12 +28,13 @@ use crate::{
 };
 
 /// What carries the request.
-#[expect(clippy::large_enum_variant, reason = "boxing would allocate for each request")]
+/// Both are boxed: a stream is moved several times on its way to the driver, and tries lie within the
+/// driver's future.
 pub(crate) enum Carrier {
     /// A connection of its own.
     Http1(Box<Http1Connection>),
     /// A place on a shared connection.
-    Http2 { stream: h2::ClientStream, connection: Rc<Http2Connection> },
+    Http2 { stream: Box<h2::ClientStream>, connection: Rc<Http2Connection> },
 }
 
 /// How an exchange ended before its time.

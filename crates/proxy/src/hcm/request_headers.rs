@@ -303,6 +303,9 @@ fn text_value(text: &str) -> Option<HeaderValue> {
 
 /// Strips the port and a trailing dot from the authority as configured.
 pub(crate) fn normalize_host(settings: &HttpConnectionManager, local: &SocketAddress, request: &mut RequestHead) {
+    if settings.strip_host_port == StripHostPort::Keep && !settings.strip_trailing_host_dot {
+        return;
+    }
     let authority = request.authority.as_str();
     let bare = without_port(authority);
     let strip = match settings.strip_host_port {

@@ -25,11 +25,10 @@ pub(crate) struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     pub(super) fn new(request: &'a RequestHead, ignore_parameters: bool, context: MatchContext<'a>) -> Self {
-        let end = request.path.find(['?', '#']).unwrap_or(request.path.len());
-        let whole_path = request.path.get(..end).unwrap_or(&request.path);
-        let path = match whole_path.find(';').filter(|_| ignore_parameters) {
-            Some(at) => whole_path.get(..at).unwrap_or(whole_path),
-            None => whole_path,
+        let whole_path = up_to(&request.path, memchr::memchr2(b'?', b'#', request.path.as_bytes()));
+        let path = match ignore_parameters {
+            true => up_to(whole_path, memchr::memchr(b';', whole_path.as_bytes())),
+            false => whole_path,
         };
         Self { request, path, whole_path, context }
     }
@@ -55,6 +54,10 @@ impl<'a> Asked<'a> {
             (found.get(start..)? == name.as_bytes()).then(|| unquoted(value))
         })
     }
+}
+
+fn up_to(text: &str, end: Option<usize>) -> &str {
+    end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
 fn unquoted(value: &[u8]) -> &[u8] {

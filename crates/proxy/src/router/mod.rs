@@ -15,3 +15,4 @@ pub(crate) mod strict;
 #[cfg(test)]
 mod tests;
 pub(crate) mod timeouts;
+pub(crate) mod told;

@@ -23,7 +23,7 @@ use nuncio_stats::{
 use nuncio_upstream::{Cluster, Host, PreviousPriorities, RetryPermit};
 use serde_json::{Map, Value};
 
-use super::charge::Charged;
+use super::{charge::Charged, told::told};
 use crate::{reply::Failure, route::conditions};
 
 /// `upstream.base_retry_backoff_ms`
@@ -68,7 +68,8 @@ pub(crate) enum Decision {
 impl RetryState {
     /// Reads what the route and the request say; `None` when nothing will ever be retried.
     pub(crate) fn new(policy: Option<&Arc<RetryPolicy>>, request: &RequestHead, runtime: &Runtime) -> Option<Self> {
-        let headers = &request.headers;
+        // What the upstream is told about the time is there by now.
+        let headers = told(&request.headers, Some(&names::X_ENVOY_EXPECTED_RQ_TIMEOUT_MS));
         let asked = |name: HeaderName| headers.get_str(&name);
         let by_header: Option<RetryOn> = asked(names::X_ENVOY_RETRY_ON).map(RetryOn::from_names);
         let by_grpc_header: Option<RetryOn> = asked(names::X_ENVOY_RETRY_GRPC_ON).map(RetryOn::from_grpc_names);

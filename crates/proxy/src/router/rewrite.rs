@@ -15,6 +15,9 @@ use crate::{access_log::render, stream_info::StreamInfo};
 /// The new path (with query) of a forwarded request, when the route rewrites it. It is never
 /// rewritten to nothing.
 pub(crate) fn path(by: &PathRewrite, matched: &RouteMatch, info: &StreamInfo) -> Option<String> {
+    if matches!(by, PathRewrite::None) {
+        return None;
+    }
     let (plain, query) = split_query(&info.request.as_ref()?.path);
     let new = match by {
         PathRewrite::None => return None,

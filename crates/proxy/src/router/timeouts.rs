@@ -12,6 +12,8 @@ use nuncio_api::{Headers, RequestHead, Runtime, names};
 use nuncio_config::model::{HttpConnectionManager, hcm::Router, route::Forward};
 use tokio::time::Instant;
 
+use super::told::told;
+
 const COUNTS_TIME_USED: &str = "nuncio.expected_timeout_counts_time_used";
 
 /// The limits of a request and of its tries. No limit is `None`.
@@ -57,18 +59,16 @@ pub(crate) enum GrpcTimeout {
 impl Timeouts {
     /// The limits of `request` on this route.
     pub(crate) fn of(forward: &Forward, router: &Router, request: &RequestHead, grpc: bool) -> Self {
-        let headers = &request.headers;
+        let expected = names::X_ENVOY_EXPECTED_RQ_TIMEOUT_MS;
+        let respected = router.respect_expected_rq_timeout;
+        let headers = told(&request.headers, Some(&expected).filter(|_| !respected));
         let old_grpc = forward.max_stream.max_grpc_timeout.filter(|_| grpc && !forward.max_stream.is_newer);
         let configured = match old_grpc {
-            Some(max) => old_grpc_timeout(headers, max, forward.max_stream.grpc_timeout_offset),
+            Some(max) => old_grpc_timeout(&request.headers, max, forward.max_stream.grpc_timeout_offset),
             None if forward.max_stream.is_newer => Duration::ZERO,
             None => forward.timeout.unwrap_or(Duration::ZERO),
         };
-        let expected = router
-            .respect_expected_rq_timeout
-            .then(|| headers.get_str(&names::X_ENVOY_EXPECTED_RQ_TIMEOUT_MS))
-            .flatten()
-            .map(milliseconds);
+        let expected = headers.get_str(&expected).filter(|_| respected).map(milliseconds);
         let asked = expected.unwrap_or_else(|| header_ms(headers, &names::X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS));
         let global = asked.unwrap_or(configured);
         let policy = forward.retry.as_deref();
@@ -125,12 +125,12 @@ impl StreamDuration {
     /// The limit of the stream of `request` on this route.
     pub(crate) fn of(forward: &Forward, manager: &HttpConnectionManager, request: &RequestHead, grpc: bool) -> Self {
         let own = &forward.max_stream;
-        let longest = match (grpc_timeout(&request.headers), own.grpc_max) {
-            (Some(asked), Some(max)) => {
+        let longest = match own.grpc_max.and_then(|max| Some((grpc_timeout(&request.headers)?, max))) {
+            Some((asked, max)) => {
                 let capped = if max.is_zero() { asked } else { asked.min(max) };
                 Some(capped.saturating_sub(own.grpc_offset.unwrap_or(Duration::ZERO)))
             }
-            _ => own.limit.or(manager.common.max_stream_duration).and_then(limit),
+            None => own.limit.or(manager.common.max_stream_duration).and_then(limit),
         };
         let grpc_timeout = match longest {
             _ if !(own.is_newer && grpc) => GrpcTimeout::Keep,

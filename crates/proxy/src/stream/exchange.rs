@@ -6,14 +6,11 @@
 
 use std::{
     future::poll_fn,
-    rc::Rc,
-    sync::Arc,
     task::{Context, Poll},
 };
 
 use http::{HeaderValue, header};
 use nuncio_api::{Protocol, ResponseHead, names};
-use nuncio_config::model::route::RouteAction;
 use nuncio_http::{Exchange, ServerExchange, StreamError, exchange::ResetReason};
 use nuncio_upstream::Host;
 use tokio::time::Instant;
@@ -24,35 +21,38 @@ use super::{
     pump::{Broken, Pump},
     record::millis,
     tries::{Taken, Tries, Try},
-    weighted_of,
 };
 use crate::{
     hcm::response_headers,
-    headers,
     phase::phase,
     reply::{self, Failure},
     router::charge,
 };
 
 impl Stream {
-    /// Passes the response on: head, body, trailers.
-    pub(super) async fn exchange<D: ServerExchange>(
-        &mut self,
-        job: &Job<'_>,
-        tries: &mut Tries,
-        taken: Taken,
-        down: &mut D,
-    ) -> Result<(), Failure> {
+    /// Passes the head on, or answers in its place; true when more is to follow.
+    pub(super) fn pass_head<D: ServerExchange>(&mut self, taken: Taken, tries: &Tries, down: &mut D) -> bool {
         phase!("response head");
         let Taken { head, ended } = taken;
         if self.is_failed_handshake(&head) {
             self.record.info.bytes_received = tries.upload.bytes;
             self.reply_to_failed_handshake(head, down);
-            return Ok(());
+            return false;
         }
         self.note_agreement(&head);
-        let host = tries.active.first().map(|one| Rc::clone(&one.host));
-        self.begin_response(head, ended, host.as_deref(), down);
+        let host = tries.active.first().map(|one| &*one.host);
+        self.begin_response(head, ended, host, down);
+        true
+    }
+
+    /// What follows the head, whose message may have `ended` with it.
+    pub(super) async fn exchange<D: ServerExchange>(
+        &mut self,
+        job: &Job<'_>,
+        tries: &mut Tries,
+        ended: bool,
+        down: &mut D,
+    ) -> Result<(), Failure> {
         phase!("bodies");
         let mut download = if ended { Pump::already_ended() } else { Pump::default() };
         let outcome = self.bodies(job, tries, &mut download, down).await;
@@ -124,18 +124,7 @@ impl Stream {
         info.upstream_first_rx = Some(now);
         info.details = Some("via_upstream".into());
         info.response = Some(head);
-        let table = Arc::clone(self.hcm.routes.table());
-        if let (Some(host), Some(route)) = (info.virtual_host.clone(), info.route.clone()) {
-            let weighted = match &route.action {
-                RouteAction::Forward(forward) => weighted_of(forward, self.record.weighted),
-                _ => None,
-            };
-            let levels = headers::response_levels(&table, &host, &route, weighted);
-            headers::apply_levels(&levels, info, headers::Target::Response);
-            if let (true, Some(response)) = (host.include_attempt_count_in_response, &mut info.response) {
-                response.headers.set(names::X_ENVOY_ATTEMPT_COUNT, HeaderValue::from(info.upstream.attempts));
-            }
-        }
+        self.apply_route_response_headers();
         self.dress_response(now, down);
         if let Some(response) = &self.record.info.response {
             down.send_head(response, ended);

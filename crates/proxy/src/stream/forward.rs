@@ -64,10 +64,10 @@ impl Stream {
         forward: &Forward,
     ) -> Result<(Rc<Cluster>, Tries, Limits), Failure> {
         phase!("plan");
-        let plan = self.plan(forward);
+        let mut plan = self.plan(forward);
         // What it does to responses concerns also the one that no cluster is there.
         self.record.weighted = plan.weighted;
-        let cluster = self.find_cluster(&plan, forward)?;
+        let cluster = self.find_cluster(plan.cluster.take(), forward)?;
         self.record.charge_to(&cluster, host, route);
         phase!("admission");
         if let Some((name, value)) = strict::improper(&self.hcm.settings.router, self.record.request()) {
@@ -115,15 +115,16 @@ impl Stream {
         hashed.value
     }
 
-    fn find_cluster(&mut self, plan: &plan::Plan, forward: &Forward) -> Result<Rc<Cluster>, Failure> {
+    fn find_cluster(&mut self, name: Option<Arc<str>>, forward: &Forward) -> Result<Rc<Cluster>, Failure> {
         let clusters = &self.hcm.context.clusters;
-        let found = plan.cluster.as_ref().and_then(|name| Some((name, clusters.cluster(name)?)));
-        let Some((name, cluster)) = found else {
+        let found = name.and_then(|name| Some((clusters.cluster(&name)?, name)));
+        let Some((cluster, name)) = found else {
             self.hcm.router_stats.inc(router_stats::NO_CLUSTER);
             return Err(Failure::NoCluster(forward.cluster_not_found));
         };
-        self.record.info.upstream.cluster = Some(Arc::clone(name));
-        self.record.info.upstream.cluster_metadata = Some(Arc::clone(&cluster.settings().metadata));
+        self.record.info.upstream.cluster = Some(name);
+        let metadata = &cluster.settings().metadata;
+        self.record.info.upstream.cluster_metadata = (!metadata.is_empty()).then(|| Arc::clone(metadata));
         self.record.cluster = Some(Rc::clone(&cluster));
         Ok(cluster)
     }
@@ -148,11 +149,10 @@ impl Stream {
         weighted: Option<&WeightedCluster>,
         plan: &plan::Plan,
     ) {
-        let table = Arc::clone(self.hcm.routes.table());
         let router = &self.hcm.settings.router;
         let info = &mut self.record.info;
         let used = Timeouts::used_before(&self.hcm.context.runtime, info.start);
-        let taken = headers::Taken { table: &table, host, route, forward, weighted };
+        let taken = headers::Taken { table: self.hcm.routes.table(), host, route, forward, weighted };
         headers::towards_upstream(info, taken, plan, used, router);
     }
 

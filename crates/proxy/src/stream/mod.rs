@@ -96,39 +96,34 @@ pub(crate) struct Arrival<'a> {
     pub(crate) expects_continue: bool,
 }
 
-/// Serves one request.
-pub(crate) async fn serve<D: ServerExchange>(
-    arrival: Arrival<'_>,
+/// Serves one request. The stream begins at once: the future holds it, and the request nowhere else.
+pub(crate) fn serve<'a, D: ServerExchange>(
+    arrival: Arrival<'a>,
     request: RequestHead,
     body: BodyLength,
-    down: &mut D,
-) -> Outcome {
+    down: &'a mut D,
+) -> impl Future<Output = Outcome> + use<'a, D> {
     let mut stream = Stream::new(&arrival, request, body);
-    if arrival.expects_continue {
-        stream.answer_expectation(down);
+    async move {
+        if arrival.expects_continue {
+            stream.answer_expectation(down);
+        }
+        let mut gone = false;
+        loop {
+            match stream.run(down).await {
+                Ok(Flow::Redirected) => stream = stream.replaced(&arrival),
+                Ok(Flow::Done) => break,
+                Err(failure) => {
+                    gone = failure == Failure::DownstreamTermination;
+                    Box::pin(stream.end_failed(failure, down)).await;
+                    break;
+                }
+            }
+        }
+        stream.deadlines.set_alarm(None);
+        stream.flush(down).await;
+        Outcome { drain: stream.chosen_by_drain, gone }
     }
-    let mut gone = false;
-    let outcome = loop {
-        match stream.run(down).await {
-            Ok(Flow::Redirected) => stream = stream.replaced(&arrival),
-            other => break other,
-        }
-    };
-    if let Err(failure) = outcome {
-        gone = failure == Failure::DownstreamTermination;
-        if stream.responded {
-            // The cut must not overtake what is already queued: an HTTP/2 connection moves that in
-            // a task of its own, which has been woken for it and comes first.
-            tokio::task::yield_now().await;
-        }
-        if matches!(failure, Failure::ConnectFailed(_) | Failure::ConnectTimeout) {
-            stream.take_arrived(down).await;
-        }
-        stream.fail(failure, down);
-    }
-    stream.deadlines.set_alarm(None);
-    stream.flush(down).await;
-    Outcome { drain: stream.chosen_by_drain, gone }
 }
 
 /// Answers a request that could not be read, and logs it.
@@ -150,16 +145,14 @@ pub(crate) fn note_refused(arrival: &Arrival<'_>, flag: ResponseFlag, details: &
 impl Stream {
     fn new(arrival: &Arrival<'_>, request: RequestHead, body: BodyLength) -> Self {
         let is_grpc = is_grpc_request(&request.headers);
-        let mut stream = Self::with(arrival, Record::begin(arrival, Some(request), Protocol::Http11), body);
-        stream.is_grpc = is_grpc;
-        stream
+        Self::with(arrival, Record::begin(arrival, Some(request), Protocol::Http11), body, is_grpc)
     }
 
     fn unread(arrival: &Arrival<'_>) -> Self {
-        Self::with(arrival, Record::begin(arrival, None, Protocol::Http11), BodyLength::Unknown)
+        Self::with(arrival, Record::begin(arrival, None, Protocol::Http11), BodyLength::Unknown, false)
     }
 
-    fn with(arrival: &Arrival<'_>, record: Record, body: BodyLength) -> Self {
+    fn with(arrival: &Arrival<'_>, record: Record, body: BodyLength, is_grpc: bool) -> Self {
         let settings = &arrival.hcm.settings;
         let start = record.info.start;
         let mut deadlines = Deadlines::new(Rc::clone(&arrival.timer));
@@ -171,7 +164,7 @@ impl Stream {
             record,
             deadlines,
             request_body: body,
-            is_grpc: false,
+            is_grpc,
             responded: false,
             random: fastrand::u64(..),
             is_cut: false,
@@ -184,6 +177,19 @@ impl Stream {
             stream.request_completed(start);
         }
         stream
+    }
+
+    /// A failure is answered, or the response cut.
+    async fn end_failed<D: ServerExchange>(&mut self, failure: Failure, down: &mut D) {
+        if self.responded {
+            // The cut must not overtake what is already queued: an HTTP/2 connection moves that in
+            // a task of its own, which has been woken for it and comes first.
+            tokio::task::yield_now().await;
+        }
+        if matches!(failure, Failure::ConnectFailed(_) | Failure::ConnectTimeout) {
+            self.take_arrived(down).await;
+        }
+        self.fail(failure, down);
     }
 
     /// The phases of a request, in order of time.
@@ -199,7 +205,7 @@ impl Stream {
         }
         if let Some(service) = self.hcm.context.local_service() {
             let service = Rc::clone(service);
-            return self.answer_locally(&service, down).await.map(|()| Flow::Done);
+            return Box::pin(self.answer_locally(&service, down)).await.map(|()| Flow::Done);
         }
         phase!("route match");
         let (host, route) = match self.match_route()? {

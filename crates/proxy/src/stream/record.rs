@@ -3,7 +3,11 @@
 //! A guard: dropping it (the normal end, a failure, or the whole future being dropped because the
 //! connection was cut) finishes the stream.
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{
+    rc::Rc,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use http::StatusCode;
 use nuncio_api::{Protocol, RequestHead, ResponseFlag};
@@ -20,6 +24,17 @@ use crate::{
     router::charge::{self, Bodies, Charged, Charging, Measured, PerTry},
     stream_info::StreamInfo,
 };
+
+/// Stands for a request that could not be read.
+static NOTHING: LazyLock<RequestHead> = LazyLock::new(|| RequestHead {
+    method: http::Method::GET,
+    scheme: nuncio_api::Scheme::Http,
+    authority: nuncio_api::Text::default(),
+    path: nuncio_api::Text::default(),
+    protocol: Protocol::Http11,
+    upgrade: None,
+    headers: nuncio_api::Headers::new(),
+});
 
 /// One stream's record.
 pub(crate) struct Record {
@@ -50,7 +65,6 @@ pub(crate) struct Record {
     pub(super) ended: bool,
     /// It counts as an upgrade.
     pub(super) is_upgrade: bool,
-    nothing: RequestHead,
 }
 
 impl Record {
@@ -80,19 +94,18 @@ impl Record {
             charged: None,
             ended: false,
             is_upgrade: false,
-            nothing: empty_request(),
         }
     }
 
     /// The request. (An empty one when none could be read; nothing asks then.)
     pub(super) fn request(&self) -> &RequestHead {
-        self.info.request.as_ref().unwrap_or(&self.nothing)
+        self.info.request.as_ref().unwrap_or_else(|| &NOTHING)
     }
 
     /// The request goes to `cluster`, by this route.
     pub(super) fn charge_to(&mut self, cluster: &Rc<Cluster>, host: &Arc<VirtualHost>, route: &Arc<Route>) {
         let how = Charging { dynamic_stats: self.hcm.settings.router.dynamic_stats, internal: self.info.internal };
-        let request = self.info.request.as_ref().unwrap_or(&self.nothing);
+        let request = self.info.request.as_ref().unwrap_or_else(|| &NOTHING);
         let (shards, name) = self.hcm.route_stats.find(host, route, request);
         self.charged = Some(Charged::new(cluster, shards, request, how));
         self.info.virtual_cluster = name;
@@ -148,18 +161,6 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         self.finish();
-    }
-}
-
-fn empty_request() -> RequestHead {
-    RequestHead {
-        method: http::Method::GET,
-        scheme: nuncio_api::Scheme::Http,
-        authority: nuncio_api::Text::default(),
-        path: nuncio_api::Text::default(),
-        protocol: Protocol::Http11,
-        upgrade: None,
-        headers: nuncio_api::Headers::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Answers that the proxy gives itself, and the end of a stream that failed.
 
-use std::{future::poll_fn, task::Poll};
+use std::{future::poll_fn, rc::Rc, sync::Arc, task::Poll};
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
@@ -129,19 +129,23 @@ impl Stream {
     }
 
     /// What the route does to the headers of a response, also to one that its router gives itself.
-    fn apply_route_response_headers(&mut self) {
-        let table = std::sync::Arc::clone(self.hcm.routes.table());
+    pub(super) fn apply_route_response_headers(&mut self) {
+        let hcm = Rc::clone(&self.hcm);
+        let table = hcm.routes.table();
         let info = &mut self.record.info;
-        let (Some(host), Some(route)) = (info.virtual_host.clone(), info.route.clone()) else { return };
-        let weighted = match &route.action {
-            RouteAction::Forward(forward) => weighted_of(forward, self.record.weighted),
-            _ => None,
-        };
-        let levels = headers::response_levels(&table, &host, &route, weighted);
-        headers::apply_levels(&levels, info, headers::Target::Response);
-        if let (true, 1.., Some(response)) =
-            (host.include_attempt_count_in_response, info.upstream.attempts, &mut info.response)
-        {
+        let (Some(host), Some(route)) = (&info.virtual_host, &info.route) else { return };
+        let tells_attempts = host.include_attempt_count_in_response;
+        if self.record.weighted.is_some() || headers::changes_responses(table, host, route) {
+            // What is added may tell anything of `info`.
+            let (host, route) = (Arc::clone(host), Arc::clone(route));
+            let weighted = match &route.action {
+                RouteAction::Forward(forward) => weighted_of(forward, self.record.weighted),
+                _ => None,
+            };
+            let levels = headers::response_levels(table, &host, &route, weighted);
+            headers::apply_levels(&levels, info, headers::Target::Response);
+        }
+        if let (true, 1.., Some(response)) = (tells_attempts, info.upstream.attempts, &mut info.response) {
             response.headers.set(names::X_ENVOY_ATTEMPT_COUNT, HeaderValue::from(info.upstream.attempts));
         }
     }

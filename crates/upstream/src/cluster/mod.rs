@@ -91,7 +91,8 @@ impl Cluster {
 
     /// This worker's view of `zone.<local>.<host's>.`; `None` unless both zones have a name.
     pub fn zone_stats(&self, host: &Host) -> Option<Rc<Shard>> {
-        self.context.zone_stats(&host.locality().zone)
+        // Asked for every response, and mostly there is no zone to count.
+        if self.context.has_zone() { self.context.zone_stats(&host.locality().zone) } else { None }
     }
 
     /// One of `max_retries` or of the retry budget, or `None` when that many retries are active

@@ -32,7 +32,7 @@ use priority::{Availability, HostCounts, PriorityPlan};
 /// What of a host outlives a change of its address, weight or health.
 #[derive(Debug)]
 pub struct HostDescription {
-    hostname: Box<str>,
+    hostname: Option<Arc<str>>,
     /// When it came (`slow_start_config`).
     pub(crate) since: Instant,
     pub(crate) tally: Tally,
@@ -41,12 +41,18 @@ pub struct HostDescription {
 impl HostDescription {
     /// A host that was never used.
     pub fn new(hostname: &str, shared: &ClusterShared) -> Arc<Self> {
-        Arc::new(Self { hostname: hostname.into(), since: Instant::now(), tally: Tally::new(shared.threads()) })
+        let hostname = (!hostname.is_empty()).then(|| hostname.into());
+        Arc::new(Self { hostname, since: Instant::now(), tally: Tally::new(shared.threads()) })
     }
 
     /// `hostname` of the endpoint, or the name that was resolved; empty when there is none.
     pub fn hostname(&self) -> &str {
-        &self.hostname
+        self.hostname.as_deref().unwrap_or_default()
+    }
+
+    /// The same to keep; `None` when there is none.
+    pub fn shared_hostname(&self) -> Option<Arc<str>> {
+        self.hostname.clone()
     }
 
     /// A number of this host, over all workers.

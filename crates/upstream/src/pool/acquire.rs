@@ -185,6 +185,9 @@ impl Future for Acquire {
 
 impl Drop for Acquire {
     fn drop(&mut self) {
+        if matches!(self.state, State::Done) {
+            return;
+        }
         match std::mem::replace(&mut self.state, State::Done) {
             State::Settled(Ok(stream)) => stream.hand_back(),
             State::Waiting { waiter, host, key } => match waiter.outcome.take() {

@@ -84,7 +84,7 @@ impl Pool {
             connection.retire();
             self.remove_http2(&connection);
         }
-        Some(Ok(UpstreamStream::new(Carrier::Http2 { stream, connection }, permit)))
+        Some(Ok(UpstreamStream::new(Carrier::Http2 { stream: Box::new(stream), connection }, permit)))
     }
 
     /// A stream has ended and given its place back.

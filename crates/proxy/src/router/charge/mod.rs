@@ -94,15 +94,16 @@ struct Alternative {
 /// What is measured of one try.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measured {
-    started: Instant,
+    /// When it began, where that is asked.
+    started: Option<Instant>,
     /// Bytes and number of the response's headers; no header, no response.
     heads: (u32, u32),
 }
 
 impl Measured {
-    /// A try that starts now.
-    pub(crate) fn start() -> Self {
-        Self { started: Instant::now(), heads: (0, 0) }
+    /// A try that starts now, in this cluster.
+    pub(crate) fn start(cluster: &Cluster) -> Self {
+        Self { started: cluster.tracked().budgets.as_ref().map(|_| Instant::now()), heads: (0, 0) }
     }
 }
 
@@ -256,8 +257,8 @@ impl Charged {
     /// timeout ended says nothing about the timeout of a try.
     pub(crate) fn try_ended(&self, of: Measured, request: &RequestHead, bodies: Bodies, limit: PerTry) {
         let tracked = self.cluster.tracked();
-        if let (Some(shard), PerTry::Limit(timeout)) = (&tracked.budgets, limit) {
-            let used = percent(of.started.elapsed(), timeout);
+        if let (Some(shard), Some(started), PerTry::Limit(timeout)) = (&tracked.budgets, of.started, limit) {
+            let used = percent(started.elapsed(), timeout);
             shard.record(budgets::UPSTREAM_RQ_TIMEOUT_BUDGET_PER_TRY_PERCENT_USED, used);
         }
         let Some(shard) = &tracked.sizes else { return };

@@ -96,7 +96,7 @@ impl Shadow {
             self.cluster.stats().inc(c::UPSTREAM_CX_NONE_HEALTHY);
             Failure::NoHealthyUpstream
         })?;
-        let (measured, upload) = (Measured::start(), Pump::default());
+        let (measured, upload) = (Measured::start(&self.cluster), Pump::default());
         Ok(Attempt { host, measured, upload, upload_broken: false, responded: false, received: 0 })
     }
 

@@ -64,9 +64,11 @@ impl Stream {
             return Verdict::Wait;
         }
         tries.settle();
-        tries.active.swap(0, at);
-        for other in tries.active.drain(1..) {
-            self.note_end(&other, None, job);
+        if tries.active.len() > 1 {
+            tries.active.swap(0, at);
+            for other in tries.active.drain(1..) {
+                self.note_end(&other, None, job);
+            }
         }
         Verdict::Take(Taken { head, ended })
     }

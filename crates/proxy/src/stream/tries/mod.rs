@@ -106,8 +106,13 @@ impl Tries {
     }
 
     fn earliest(&self) -> Option<Instant> {
-        let tries = self.active.iter().flat_map(|one| [one.late_at, one.idle_at, one.ends_at]);
-        tries.chain([self.due.map(|due| due.at)]).flatten().min()
+        let mut earliest = self.due.map(|due| due.at);
+        for one in &self.active {
+            for at in [one.late_at, one.idle_at, one.ends_at].into_iter().flatten() {
+                earliest = Some(earliest.map_or(at, |before| before.min(at)));
+            }
+        }
+        earliest
     }
 }
 
@@ -169,7 +174,11 @@ impl Stream {
                 return Err(failure);
             }
         };
-        self.exchange(job, tries, taken, down).await.map(|()| Flow::Done)
+        let ended = taken.ended;
+        if self.pass_head(taken, tries, down) {
+            self.exchange(job, tries, ended, down).await?;
+        }
+        Ok(Flow::Done)
     }
 
     /// The head that is passed on; `None` when the proxy follows a redirect.

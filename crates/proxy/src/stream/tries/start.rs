@@ -41,7 +41,7 @@ impl Stream {
         tries.active.push(Try {
             link: Link::Connecting(job.cluster.acquire(&host, options)),
             host,
-            measured: Measured::start(),
+            measured: Measured::start(job.cluster),
             pump: Pump::default(),
             received: 0,
             given: 0,
@@ -73,9 +73,9 @@ impl Stream {
     fn use_host(&mut self, host: &Rc<Host>, job: &Job<'_>) {
         let info = &mut self.record.info;
         info.upstream.host = Some(host.address().clone());
-        info.upstream.metadata = Some(host.metadata());
+        info.upstream.metadata = host.own_metadata();
+        info.upstream.host_name = host.shared_hostname();
         let name = host.hostname();
-        info.upstream.host_name = (!name.is_empty()).then(|| std::sync::Arc::from(name));
         if let (HostRewrite::Auto, false, Some(request)) =
             (&job.forward.host_rewrite, name.is_empty(), &mut info.request)
         {
