@@ -192,7 +192,7 @@ fn append(headers: &mut Headers, name: &HeaderName, value: HeaderValue, target: 
 }
 
 /// Headers that tell the router how long the upstream may take, and end here.
-const CONSUMED: [HeaderName; 6] = [
+static CONSUMED: [HeaderName; 6] = [
     names::X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT,
     names::X_ENVOY_UPSTREAM_ALT_STAT_NAME,
     names::X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS,

@@ -105,7 +105,13 @@ pub(super) fn headers_in(
         bump(&counters.header_overflow);
         return Err(Refusal::TooManyHeaders);
     }
-    let mut headers = Headers::with_capacity(map.len());
+    // Room for what a proxy adds to heads, which have pseudo headers; trailers stay as they are.
+    let room = match (pseudo, is_request) {
+        (0, _) => 0,
+        (_, true) => 8,
+        (_, false) => 4,
+    };
+    let mut headers = Headers::with_capacity(map.len() + room);
     let mut crumbs = Crumbs::default();
     let mut name = header::HOST;
     for (next, value) in map {

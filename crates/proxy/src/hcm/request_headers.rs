@@ -53,7 +53,7 @@ pub(crate) struct Client {
 }
 
 /// Headers that an external client may not set when the proxy is the edge.
-const EDGE_HEADERS: [HeaderName; 5] = [
+static EDGE_HEADERS: [HeaderName; 5] = [
     names::X_ENVOY_DECORATOR_OPERATION,
     names::X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER,
     names::X_ENVOY_DOWNSTREAM_SERVICE_NODE,
@@ -62,7 +62,7 @@ const EDGE_HEADERS: [HeaderName; 5] = [
 ];
 
 /// Headers that no external client may set, wherever the proxy stands.
-const INTERNAL_HEADERS: [HeaderName; 13] = [
+static INTERNAL_HEADERS: [HeaderName; 13] = [
     names::X_ENVOY_RETRY_ON,
     names::X_ENVOY_RETRY_GRPC_ON,
     names::X_ENVOY_MAX_RETRIES,

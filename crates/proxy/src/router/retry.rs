@@ -334,18 +334,18 @@ fn number(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }
 
-/// Headers about retrying, which end here.
+static ABOUT_RETRYING: [HeaderName; 6] = [
+    names::X_ENVOY_RETRY_ON,
+    names::X_ENVOY_RETRY_GRPC_ON,
+    names::X_ENVOY_MAX_RETRIES,
+    names::X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT,
+    names::X_ENVOY_RETRIABLE_HEADER_NAMES,
+    names::X_ENVOY_RETRIABLE_STATUS_CODES,
+];
+
+/// Headers about retrying end here.
 pub(crate) fn strip(headers: &mut Headers) {
     headers.retain(|name, _: &HeaderValue| {
-        !(name.as_str().starts_with("x-envoy-")
-            && [
-                names::X_ENVOY_RETRY_ON,
-                names::X_ENVOY_RETRY_GRPC_ON,
-                names::X_ENVOY_MAX_RETRIES,
-                names::X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT,
-                names::X_ENVOY_RETRIABLE_HEADER_NAMES,
-                names::X_ENVOY_RETRIABLE_STATUS_CODES,
-            ]
-            .contains(name))
+        !(name.as_str().starts_with("x-envoy-") && ABOUT_RETRYING.contains(name))
     });
 }

@@ -5,7 +5,7 @@ use nuncio_api::{HeaderName, Headers, names};
 static NOTHING: Headers = Headers::new();
 
 /// The proxy sets these for others to read: the router itself learns nothing from them.
-const SAY_NOTHING: [HeaderName; 2] = [names::X_ENVOY_INTERNAL, names::X_ENVOY_EXTERNAL_ADDRESS];
+static SAY_NOTHING: [HeaderName; 2] = [names::X_ENVOY_INTERNAL, names::X_ENVOY_EXTERNAL_ADDRESS];
 
 /// `headers` where one of them may tell the router something, else an empty list: the many names
 /// that are looked up in it then cost one look at each header altogether. `but` names one more that

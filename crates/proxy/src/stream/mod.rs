@@ -208,7 +208,9 @@ impl Stream {
             return Box::pin(self.answer_locally(&service, down)).await.map(|()| Flow::Done);
         }
         phase!("route match");
-        let (host, route) = match self.match_route()? {
+        // The table stays as long as this manager: nothing else needs to hold its routes.
+        let hcm = Rc::clone(&self.hcm);
+        let (host, route) = match self.match_route(&hcm)? {
             Decision::RequireTls => {
                 self.redirect_to_https(down);
                 return Ok(Flow::Done);
@@ -225,7 +227,7 @@ impl Stream {
             RouteAction::Redirect(redirect) => {
                 phase!("redirect");
                 self.hcm.router_stats.inc(router_stats::RQ_DIRECT_RESPONSE);
-                self.redirect(redirect, &route, down);
+                self.redirect(redirect, route, down);
                 Ok(Flow::Done)
             }
             // To Envoy this is a cluster without a name.
@@ -233,13 +235,14 @@ impl Stream {
                 self.hcm.router_stats.inc(router_stats::NO_CLUSTER);
                 Err(Failure::NoCluster(http::StatusCode::SERVICE_UNAVAILABLE))
             }
-            RouteAction::Forward(forward) => self.forward(&host, &route, forward, down).await,
+            RouteAction::Forward(forward) => self.forward(host, route, forward, down).await,
         }
     }
 
     /// Host and path. `Some` is a path to redirect to.
     fn normalize(&mut self) -> Result<Option<String>, Failure> {
-        let settings = Arc::clone(&self.hcm.settings);
+        let hcm = Rc::clone(&self.hcm);
+        let settings = &hcm.settings;
         let local = &self.record.info.connection.local;
         let Some(request) = &mut self.record.info.request else { return Err(Failure::MissingHost) };
         // An empty Host is kept as a header: no host at all is another thing (RFC 9112 section 3.2).
@@ -259,8 +262,8 @@ impl Stream {
         {
             return Err(Failure::QueryWithoutContentType);
         }
-        request_headers::normalize_host(&settings, local, request);
-        let normalized = path::normalize(&settings, &request.path);
+        request_headers::normalize_host(settings, local, request);
+        let normalized = path::normalize(settings, &request.path);
         if let Some(path) = normalized.path {
             request.path = Text::from(path);
         }
@@ -307,8 +310,7 @@ impl Stream {
         }
     }
 
-    fn match_route(&mut self) -> Result<Decision, Failure> {
-        let hcm = Rc::clone(&self.hcm);
+    fn match_route<'h>(&mut self, hcm: &'h Hcm) -> Result<Decision<'h>, Failure> {
         let request = self.record.request();
         let found = hcm.routes.find(request, self.match_context(request));
         self.admit_tunnel(&found)?;
@@ -322,7 +324,7 @@ impl Stream {
             Matched::Route(host, route) => {
                 self.record.info.virtual_host = Some(Arc::clone(host));
                 self.record.info.route = Some(Arc::clone(route));
-                Ok(Decision::Take(Arc::clone(host), Arc::clone(route)))
+                Ok(Decision::Take(host, route))
             }
         }
     }
@@ -334,9 +336,9 @@ pub(crate) fn expects_continue(request: &RequestHead) -> bool {
 }
 
 /// What matching decided.
-enum Decision {
+enum Decision<'h> {
     RequireTls,
-    Take(Arc<VirtualHost>, Arc<Route>),
+    Take(&'h Arc<VirtualHost>, &'h Arc<Route>),
 }
 
 pub(crate) fn weighted_of(forward: &Forward, index: Option<usize>) -> Option<&WeightedCluster> {
