@@ -194,7 +194,7 @@ mod tests {
         let stream = size(|a: Arrival<'static>, b, c, d: &'static mut ServerStream| stream::serve(a, b, c, d));
         assert!(connection <= 640, "{connection}");
         assert!(http1 <= 960, "{http1}");
-        assert!(http2 <= 960, "{http2}");
-        assert!(stream <= 3136, "{stream}");
+        assert!(http2 <= 704, "{http2}");
+        assert!(stream <= 2112, "{stream}");
     }
 }
