@@ -345,7 +345,5 @@ static ABOUT_RETRYING: [HeaderName; 6] = [
 
 /// Headers about retrying end here.
 pub(crate) fn strip(headers: &mut Headers) {
-    headers.retain(|name, _: &HeaderValue| {
-        !(name.as_str().starts_with("x-envoy-") && ABOUT_RETRYING.contains(name))
-    });
+    headers.retain(|name, _: &HeaderValue| !(name.as_str().starts_with("x-envoy-") && ABOUT_RETRYING.contains(name)));
 }

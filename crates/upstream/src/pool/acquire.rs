@@ -119,7 +119,6 @@ impl Waiter {
 }
 
 /// Not boxed: it lives in the driver's future, and the fast path must not allocate.
-#[expect(clippy::large_enum_variant)]
 enum State {
     Settled(Result<UpstreamStream, AcquireError>),
     Waiting { waiter: Rc<Waiter>, host: Rc<Host>, key: PoolKey },
