@@ -263,6 +263,11 @@ impl Failure {
         }
     }
 
+    /// The gRPC status, where the failure says more than its HTTP status does: DEADLINE_EXCEEDED.
+    pub(crate) fn grpc_status(&self) -> Option<u16> {
+        matches!(self, Self::MaxStreamDuration { .. }).then_some(4)
+    }
+
     /// The upstream took too long: the reply that `x-envoy-upstream-rq-timeout-alt-response` changes.
     pub fn is_upstream_timeout(&self) -> bool {
         matches!(self, Self::RouteTimeout | Self::PerTryTimeout { .. })
@@ -325,7 +330,8 @@ pub(crate) fn complete(head: &mut ResponseHead, reply: Rewritten, asker: Asker) 
         };
         let message = if asker.head { &[][..] } else { message };
         let has_status = head.headers.get(&names::GRPC_STATUS).is_some_and(|status| !status.is_empty());
-        for (name, value) in grpc::outcome(grpc::status_of(head.status, asker.rate_limited), message) {
+        let status = asker.grpc_status.unwrap_or_else(|| grpc::status_of(head.status, asker.rate_limited));
+        for (name, value) in grpc::outcome(status, message) {
             if !(has_status && name == names::GRPC_STATUS) {
                 head.headers.set(name, value);
             }
@@ -355,4 +361,6 @@ pub(crate) struct Asker {
     pub(crate) head: bool,
     /// A rate limit refused it, which gRPC is told as UNAVAILABLE.
     pub(crate) rate_limited: bool,
+    /// What gRPC is told in place of what the HTTP status means.
+    pub(crate) grpc_status: Option<u16>,
 }

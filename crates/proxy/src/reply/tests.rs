@@ -30,7 +30,7 @@ fn upstream_failures_read_as_envoys() {
 fn completed(failure: &Failure, grpc: bool, limited: bool) -> (ResponseHead, Bytes) {
     let reply = failure.reply();
     let mut head = ResponseHead { headers: reply.header.into_iter().collect(), ..ResponseHead::new(reply.status) };
-    let asker = Asker { grpc, rate_limited: limited, head: false };
+    let asker = Asker { grpc, rate_limited: limited, head: false, grpc_status: failure.grpc_status() };
     let body = complete(&mut head, Rewritten::unchanged(reply.body), asker);
     (head, body)
 }
@@ -44,6 +44,8 @@ fn a_grpc_request_is_answered_in_the_head_alone() {
     assert!(body.is_empty());
     let (head, _) = completed(&Failure::NoRoute, true, true);
     assert_eq!(head.headers.get_str(&names::GRPC_STATUS), Some("14"));
+    let (head, _) = completed(&Failure::MaxStreamDuration { request_complete: true }, true, false);
+    assert_eq!(head.headers.get_str(&names::GRPC_STATUS), Some("4"));
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl Stream {
             Some(format) => self.dressed(direct.body.clone(), format),
             None => direct.body.clone(),
         };
-        self.send_with(body, down);
+        self.send_with(body, None, down);
     }
 
     /// `redirect`, which rewrites the request first.
@@ -58,7 +58,7 @@ impl Stream {
             headers::replace_path(&mut self.record.info, path, suppress);
         }
         self.begin_reply(redirect.status, redirect::location(Some(redirect), &self.record.info));
-        self.send_with(Bytes::new(), down);
+        self.send_with(Bytes::new(), None, down);
     }
 
     /// `body_format`: the body put into it, and its type said in the head.
@@ -88,12 +88,14 @@ impl Stream {
     }
 
     /// Completes the response in the record by `body`, behind the headers that are there, and sends
-    /// it; unless `local_reply_config` makes another of it.
-    fn send_with<D: ServerExchange>(&mut self, body: Bytes, down: &mut D) {
+    /// it; unless `local_reply_config` makes another of it. `grpc_status` is one that does not follow from
+    /// the HTTP status.
+    fn send_with<D: ServerExchange>(&mut self, body: Bytes, grpc_status: Option<u16>, down: &mut D) {
         let asker = Asker {
             grpc: self.is_grpc,
             head: self.record.request().method == http::Method::HEAD,
             rate_limited: self.record.info.flags.contains(ResponseFlag::RateLimited),
+            grpc_status,
         };
         let info = &mut self.record.info;
         let rewritten = self.hcm.mappers.rewrite(info, &self.hcm.context.runtime, body);
@@ -155,7 +157,7 @@ impl Stream {
         let location = redirect::https_location(self.record.request());
         self.hcm.router_stats.inc(router_stats::RQ_DIRECT_RESPONSE);
         self.begin_reply(StatusCode::MOVED_PERMANENTLY, Some(location));
-        self.send_with(Bytes::new(), down);
+        self.send_with(Bytes::new(), None, down);
     }
 
     /// `path_with_escaped_slashes_action: UNESCAPE_AND_REDIRECT`.
@@ -166,7 +168,7 @@ impl Stream {
         }
         self.record.info.details = Some("path_normalization_failed".into());
         self.record.info.response = Some(ResponseHead { headers: list, ..head(StatusCode::TEMPORARY_REDIRECT) });
-        self.send_with(Bytes::new(), down);
+        self.send_with(Bytes::new(), None, down);
     }
 
     /// Ends the stream with `failure`: a local reply, or a cut when the response has begun.
@@ -215,7 +217,7 @@ impl Stream {
         if failure.is_routers() || matches!(failure, Failure::NoCluster(_) | Failure::InvalidEnvoyHeader(..)) {
             self.apply_route_response_headers();
         }
-        self.send_with(reply.body, down);
+        self.send_with(reply.body, failure.grpc_status(), down);
         if let Some(flag) = reply.flag {
             self.record.info.flags.insert(flag);
         }
