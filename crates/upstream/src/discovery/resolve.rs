@@ -142,16 +142,23 @@ impl DnsResolver {
             return Ok(Resolution { addresses: vec![address], ttl: None });
         }
         let local = self.local_addresses(name);
+        let local = local.as_deref();
         let (first, second, only_for_want) = wanted(family);
-        let mut answer = self.of_kind(name, first, local.as_deref()).await;
-        let Some(second) = second else { return answer };
-        if only_for_want {
-            match answer {
-                Ok(found) if !found.addresses.is_empty() => return Ok(found),
-                _ => return self.of_kind(name, second, local.as_deref()).await,
-            }
+        let Some(second) = second else { return self.counted(self.ask(name, first, local)).await };
+        if !only_for_want {
+            return self.counted(self.ask_both(name, [first, second], local)).await;
         }
-        match (&mut answer, self.of_kind(name, second, local.as_deref()).await) {
+        match self.counted(self.ask(name, first, local)).await {
+            Ok(found) if !found.addresses.is_empty() => Ok(found),
+            _ => self.counted(self.ask(name, second, local)).await,
+        }
+    }
+
+    /// Addresses of both kinds; for c-ares that is one look-up.
+    async fn ask_both(&self, name: &str, kinds: [Kind; 2], local: Option<&[IpAddr]>) -> Result<Resolution, NetError> {
+        let [first, second] = kinds;
+        let mut answer = self.ask(name, first, local).await;
+        match (&mut answer, self.ask(name, second, local).await) {
             (Ok(found), Ok(more)) => {
                 found.addresses.extend(more.addresses);
                 found.ttl = found.ttl.into_iter().chain(more.ttl).min();
@@ -162,10 +169,13 @@ impl DnsResolver {
         }
     }
 
-    /// One lookup, counted as c-ares' are: what is known without DNS too.
-    async fn of_kind(&self, name: &str, kind: Kind, local: Option<&[IpAddr]>) -> Result<Resolution, ResolveError> {
+    /// One look-up, counted as c-ares' are: what is known without DNS too.
+    async fn counted(
+        &self,
+        answer: impl Future<Output = Result<Resolution, NetError>>,
+    ) -> Result<Resolution, ResolveError> {
         let pending = self.stats.gauge_guard(dns_stats::PENDING_RESOLUTIONS);
-        let answer = self.ask(name, kind, local).await;
+        let answer = answer.await;
         drop(pending);
         self.stats.inc(dns_stats::RESOLVE_TOTAL);
         match answer {
@@ -358,7 +368,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let store = Store::new(1);
-            for (code, family) in [(0, DnsFamily::Auto), (2, DnsFamily::V4Only), (3, DnsFamily::V6Only)] {
+            for (code, family) in [(0, DnsFamily::Auto), (2, DnsFamily::V4Only), (3, DnsFamily::V6Only), (0, DnsFamily::All)] {
                 let resolver = resolver(name_server(code).await, &store);
                 let _ = resolver.resolve("db.test.", family).await;
             }
@@ -366,7 +376,7 @@ mod tests {
             let counts =
                 [dns_stats::RESOLVE_TOTAL, dns_stats::NOT_FOUND, dns_stats::GET_ADDR_FAILURE, dns_stats::TIMEOUTS]
                     .map(|counter| group.counter(counter));
-            assert_eq!(counts, [4, 2, 1, 0]);
+            assert_eq!(counts, [5, 2, 1, 0]);
             assert_eq!(group.gauge(dns_stats::PENDING_RESOLUTIONS), 0);
         });
     }
