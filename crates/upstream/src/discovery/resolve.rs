@@ -368,7 +368,9 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let store = Store::new(1);
-            for (code, family) in [(0, DnsFamily::Auto), (2, DnsFamily::V4Only), (3, DnsFamily::V6Only), (0, DnsFamily::All)] {
+            for (code, family) in
+                [(0, DnsFamily::Auto), (2, DnsFamily::V4Only), (3, DnsFamily::V6Only), (0, DnsFamily::All)]
+            {
                 let resolver = resolver(name_server(code).await, &store);
                 let _ = resolver.resolve("db.test.", family).await;
             }
