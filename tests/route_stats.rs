@@ -59,7 +59,7 @@ async fn a_route_with_a_stat_prefix_counts_its_requests() {
 
 #[tokio::test]
 async fn a_route_timeout_counts_for_route_and_virtual_cluster() {
-    let upstream = Upstream::scripted(|_stream| std::future::pending());
+    let upstream = Upstream::scripted(|mut wire| async move { drop(wire.read_to_end().await) });
     let config = Config::new()
         .cluster(Cluster::new("up").host(upstream.address()))
         .virtual_host(METHODS)
