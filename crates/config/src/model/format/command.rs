@@ -337,6 +337,15 @@ impl Command {
         )
     }
 
+    /// True when it evaluates an expression, which nothing here does yet.
+    pub fn has_expression(&self) -> bool {
+        match self {
+            Self::Cel(_) => true,
+            Self::Coalesce(all) => all.iter().any(|operator| operator.command.has_expression()),
+            _ => false,
+        }
+    }
+
     /// True while nothing in the proxy can supply the value, so that the command prints `-`.
     pub fn is_always_absent(&self) -> bool {
         match self {

@@ -102,7 +102,12 @@ impl Context<'_> {
     /// A format string, operators checked.
     pub(super) fn format(&mut self, path: &Path<'_>, text: &str) -> Option<Format> {
         match Format::parse(text) {
-            Ok(format) => Some(format),
+            Ok(format) => {
+                if format.operators().any(|operator| operator.command.has_expression()) {
+                    self.report.unsupported(path, "the operator `%CEL(...)%`");
+                }
+                Some(format)
+            }
             Err(error) => {
                 self.report.error(path, "bad-format", error.to_string());
                 None
