@@ -40,7 +40,7 @@ pub struct ListenerHandle {
 
 impl ListenerHandle {
     /// Closes the socket. Connections that wait in its accept queue, or are about to, are taken
-    /// first, for their peers believe in them; open connections go on. Takes [`HANDSHAKES`] with TCP.
+    /// first, for their peers believe in them; open connections go on. Takes a quarter of a second with TCP.
     ///
     /// Stopping begins with the call, not with the first poll, so that many stop at the same time.
     pub fn stop_accepting(self) -> impl Future<Output = ()> {

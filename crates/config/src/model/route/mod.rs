@@ -1,7 +1,7 @@
 //! `envoy.config.route.v3.RouteConfiguration`: the table, its virtual hosts and routes.
 //!
-//! What a route asks is in [`matching`], what it does in [`action`], how persistently in
-//! [`policy`].
+//! What a route asks is in `matching`, what it does in `action`, how persistently in
+//! `policy`.
 
 mod action;
 mod matching;
