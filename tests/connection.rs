@@ -1,7 +1,10 @@
 //! The life of downstream connections: what keeps them, what ends them, and how the peer is told.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a broken expectation must fail the test")]
 
+use std::sync::Arc;
+
 use nuncio_testkit::{Closed, Cluster, Config, FrameKind, H2Wire, Proxy, RawFrame, Upstream, Version, Wire, within};
+use tokio::sync::Notify;
 
 const DIRECT: &str = "match: {path: /direct}, direct_response: {status: 200, body: {inline_string: direct}}";
 const GET_DIRECT: &str = "GET /direct HTTP/1.1\r\nhost: h\r\n\r\n";
@@ -156,19 +159,32 @@ async fn a_client_that_stops_within_the_http2_preface_is_idle() {
 
 #[tokio::test]
 async fn a_busy_connection_is_not_idle() {
-    let upstream = Upstream::scripted(|mut wire| async move {
-        wire.request().await;
-        // Longer than the idle time of the connection that waits for it.
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-        wire.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
-        wire.read_to_end().await;
+    let released = Arc::new(Notify::new());
+    let awaited = Arc::clone(&released);
+    let upstream = Upstream::scripted(move |mut wire| {
+        let awaited = Arc::clone(&awaited);
+        async move {
+            wire.request().await;
+            awaited.notified().await;
+            wire.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+            wire.read_to_end().await;
+        }
     });
     let config = Config::forwarding_to(Version::Http1, upstream.address())
         .manager("common_http_protocol_options: {idle_timeout: 0.1s}");
     for down in [Version::Http1, Version::Http2] {
         let proxy = Proxy::start(&config).await;
         let mut client = nuncio_testkit::Client::connect(down, proxy.address()).await;
-        assert_eq!(client.get("/").await.text(), "ok", "{down:?}");
+        let others = async {
+            // Opened later than the busy one, and closed for being idle: twice its time has passed.
+            for closed in 1..=2 {
+                Wire::connect(proxy.address()).await.read_to_end().await;
+                proxy.wait_for("http.main.downstream_cx_idle_timeout", closed).await;
+            }
+            released.notify_one();
+        };
+        let (answer, ()) = tokio::join!(client.get("/"), others);
+        assert_eq!(answer.text(), "ok", "{down:?}");
         proxy.stop().await;
     }
 }

@@ -37,21 +37,26 @@ async fn a_route_timeout_answers_504_and_frees_the_upstream() {
 
 #[tokio::test]
 async fn a_route_timeout_does_not_run_while_the_request_is_received() {
-    let upstream = Upstream::echo(Version::Http1);
-    let proxy = Proxy::start(&with_route(upstream.address(), "timeout: 0.1s")).await;
+    let (upstream, never) = (Upstream::echo(Version::Http1), silent());
+    let config = Config::new()
+        .cluster(Cluster::new("up").host(upstream.address()))
+        .cluster(Cluster::new("silent").host(never.address()))
+        .route("/silent", "cluster: silent, timeout: 0.1s")
+        .route("/", "cluster: up, timeout: 0.1s");
+    let proxy = Proxy::start(&config).await;
     let mut client = Client::connect(Version::Http1, proxy.address()).await;
+    let mut other = Client::connect(Version::Http1, proxy.address()).await;
     let (feed, fed) = body::fed();
     let request = client.request(Method::POST, "/").body(fed).unwrap();
-    let upload = tokio::spawn(async move {
-        // Three times the timeout in all, never idle for long.
-        for _ in 0..30 {
+    let upload = async move {
+        // Each request that times out meanwhile shows that the time has passed once more.
+        for _ in 0..3 {
             assert!(feed.data("x").await);
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            assert_eq!(other.get("/silent").await.status.as_u16(), 504);
         }
-    });
-    let answer = client.exchange(request).await;
-    upload.await.unwrap();
-    assert_eq!((answer.status.as_u16(), answer.body.len()), (200, 30));
+    };
+    let (answer, ()) = tokio::join!(client.exchange(request), upload);
+    assert_eq!((answer.status.as_u16(), answer.body.len()), (200, 3));
     proxy.stop().await;
 }
 

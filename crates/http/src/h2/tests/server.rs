@@ -287,9 +287,10 @@ async fn a_client_that_answers_is_kept() {
         let keepalive =
             KeepaliveOptions { interval: Some(second), idle_interval: None, timeout: 5 * second, jitter_percent: 0.0 };
         let options = ServerOptions { keepalive: Some(keepalive), ..ServerOptions::default() };
-        serve_with(far, &options, &counters, |_, mut stream| async move { stream.send_head(&ok(), true) });
+        let answer = |_, mut stream: ServerStream| async move { stream.send_head(&ok(), true) };
+        let mut served = serve_with(far, &options, &counters, answer);
         let mut client = h2_client(near).await;
-        tokio::time::sleep(10 * second).await;
+        assert!(timeout(10 * second, &mut served).await.is_err(), "the connection ends within ten pings");
         let (response, _) = client.send_request(get("http://h/"), true).unwrap();
         assert_eq!(response.await.unwrap().status(), 200);
         assert_eq!(counters.keepalive_timeout.get(), 0);
